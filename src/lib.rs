@@ -1,0 +1,1 @@
+//! Tidegate: one rate limit shared by many processes through Kafka alone, decided locally in nanoseconds.
