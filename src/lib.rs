@@ -1,1 +1,3 @@
 //! Tidegate: one rate limit shared by many processes through Kafka alone, decided locally in nanoseconds.
+
+pub mod core;

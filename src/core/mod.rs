@@ -1,0 +1,17 @@
+//! The rules of Tidegate, pure: integers in, integers out.
+//!
+//! Nothing here reads a clock, starts a thread, takes a lock, does I/O, logs, uses floats or depends on
+//! hash order or word size, and nothing here depends on another crate. Time is an argument. That is why
+//! the whole protocol runs in a simulated fleet with a virtual clock from the very code that ships.
+//!
+//! Reading order: [`units`], [`limit`], [`bucket`] (one process alone); [`placement`], [`record`],
+//! [`fold`], [`share`], [`agent`] (many processes through a log). The why is in `docs/internals/protocol.md`.
+
+#![forbid(unsafe_code)]
+
+pub mod bucket;
+pub mod limit;
+pub mod placement;
+pub mod share;
+pub mod siphash;
+pub mod units;
