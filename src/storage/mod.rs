@@ -1,0 +1,72 @@
+//! What the protocol needs from a log: partitions that are read in order and appended to.
+//!
+//! The truth of an append is its read-back, never its acknowledgement: whoever appends waits until it reads its own
+//! record. A storage may therefore lose, delay or double an append; it must never change the order of what it has read.
+
+use std::time::Duration;
+
+/// What a storage says to the driver, through the one channel the driver waits on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageEvent {
+    /// The log is there and was checked: partitions may be followed and appended to.
+    Topics { partitions: u32, replication: u32 },
+    /// One record of a followed partition, in log order. Offsets grow but may have holes.
+    Record { partition: u32, offset: u64, bytes: Vec<u8> },
+    /// Everything that was in the partition when it was followed has been delivered (once per follow and per gap).
+    CaughtUp { partition: u32 },
+    /// The partition cannot be continued in order: forget what was read from it. The storage follows it again from
+    /// its start by itself; records and another `CaughtUp` come next.
+    Gap { partition: u32, reason: String },
+    /// Something is wrong, in words that name the property or cause and the cure.
+    /// `fatal`: sharing cannot start (or go on) until the user acts; the storage keeps trying all the same.
+    Trouble { message: String, fatal: bool },
+    /// Nothing is wrong any more. A warning that nobody has to wait for is a `Trouble` followed by this at once.
+    Recovered,
+    /// Sent by callers, never by a storage: somebody was refused, or closes.
+    Wake,
+}
+
+/// A partitioned log that many processes share. Its events arrive in the channel it was opened with; a full channel
+/// stops the reading until there is room (nothing is dropped).
+pub trait LogStore: Send {
+    /// Reads the partition from the start of the log, in order, until `unfollow`. Following a partition that is or was
+    /// followed starts over: a `Gap` comes first, so that records of both rounds cannot be mixed up. Never blocks.
+    fn follow(&mut self, partition: u32);
+
+    /// Stops reading the partition. Events already in the channel may still arrive. Never blocks.
+    fn unfollow(&mut self, partition: u32);
+
+    /// Hands a record over; never blocks. False: it was dropped at once (queue full, storage closed); the caller says
+    /// it again later. True promises nothing either: the read-back does.
+    fn append(&mut self, partition: u32, record: Vec<u8>) -> bool;
+
+    /// What is known about the log right now. Cheap enough for a metrics scrape.
+    fn info(&self) -> StorageInfo;
+
+    /// Sends what was appended, stops the threads and lets go of the log; takes at most about `timeout`.
+    fn close(&mut self, timeout: Duration);
+}
+
+/// What a storage knows about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageInfo {
+    /// `memory` or `kafka`.
+    pub backend: &'static str,
+    /// Other processes see the same log.
+    pub shared: bool,
+    /// The log outlives the processes that use it.
+    pub persistent: bool,
+    /// 0 until known.
+    pub partitions: u32,
+    /// Copies of each partition, 0 until known.
+    pub replication: u32,
+    /// Time from append to acknowledgement over the last 1024 acknowledged appends; zero before the first.
+    pub append_p50: Duration,
+    pub append_p99: Duration,
+    /// Since the last acknowledged append; `None` before the first.
+    pub ack_age: Option<Duration>,
+    /// Appends that were dropped because the queue was full, or that failed.
+    pub appends_failed: u64,
+    /// Times the sending side had to be set up anew after a fatal client error.
+    pub producer_restarts: u64,
+}
