@@ -9,9 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allocate;
 pub mod bucket;
+pub mod fold;
 pub mod limit;
 pub mod placement;
+pub mod record;
 pub mod share;
 pub mod siphash;
 pub mod units;

@@ -1,0 +1,373 @@
+//! The state of one partition: a pure function of its records, the same in every process that read them.
+//!
+//! Only [`Fold::apply`] changes shared state. It knows no time: a share is taken from a process only by a
+//! record of another one that witnessed its silence. Tokens are moved, never made: capacity that changes
+//! hands arrives empty, with the tokens that its giver took out.
+//!
+//! At every offset, of every bucket: the shares add up to at most the limit, and so do the burst shares and
+//! the pool together. (After a limit was lowered: from when its holders have come down.)
+
+use super::allocate::{targets, Ask};
+use super::limit::{PERMITS_MAX, RATE_MAX};
+use super::placement::BucketId;
+use super::record::{Amounts, Claim, Define, Op, Record, Sender};
+use super::share::Share;
+use super::units::{clamp, Nanos, Rate, Tokens};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most sessions in a partition; a Hello beyond is not accepted.
+pub const SESSIONS_MAX: usize = 8_192;
+/// Most buckets in a partition; a claim on a new one beyond is not accepted.
+pub const BUCKETS_MAX: usize = 4_194_304;
+/// Most limits in a partition; a definition of a new one beyond is not accepted.
+pub const LIMITS_MAX: usize = 65_536;
+/// Shortest and longest time-to-live of a session that others honour.
+const TTL_MS: (u32, u32) = (500, 600_000);
+
+/// A process that speaks, known by the offset of its Hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// As in its Hello.
+    pub nonce: u64,
+    /// The last accepted record.
+    pub last_seq: u64,
+    /// Silence after which it may be evicted.
+    pub ttl: Nanos,
+    buckets: BTreeSet<BucketId>,
+}
+
+/// A limit's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitNumbers {
+    /// The definition they come from.
+    pub version: u64,
+    /// Rate of the whole fleet.
+    pub rate: Rate,
+    /// Burst of the whole fleet.
+    pub burst: Tokens,
+}
+
+/// What one session holds of one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The holder.
+    pub session: u64,
+    /// The offset that made it.
+    pub born: u64,
+    /// Its place in the queue: the offset that last queued it.
+    pub rank: u64,
+    /// All that it was ever given.
+    pub granted: Amounts,
+    /// All that it ever gave back, as far as the fold has read.
+    pub released: Amounts,
+    /// The rate it can use; 0 = it is leaving.
+    pub want: Rate,
+    /// The least burst that serves it.
+    pub min: Tokens,
+}
+
+impl Lease {
+    /// What it holds by the fold. Its owner uses no more than this.
+    pub fn share(&self) -> Share {
+        Share {
+            rate: Rate(clamp(self.granted.rate.saturating_sub(self.released.rate))),
+            burst: Tokens(clamp(self.granted.burst.saturating_sub(self.released.burst))),
+        }
+    }
+
+    fn ask(&self) -> Ask {
+        Ask { want: self.want, min: self.min }
+    }
+}
+
+/// One bucket: the tokens in nobody's hands, and the leases in queue order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The limit it obeys.
+    pub limit: u128,
+    /// Tokens in nobody's hands.
+    pub pool: Tokens,
+    /// In queue order.
+    pub leases: Vec<Lease>,
+}
+
+impl Shared {
+    /// The lease of `session`.
+    pub fn lease(&self, session: u64) -> Option<&Lease> {
+        self.leases.iter().find(|lease| lease.session == session)
+    }
+
+    fn held(&self) -> (u128, u128) {
+        self.leases
+            .iter()
+            .map(Lease::share)
+            .fold((0, 0), |(rate, burst), share| (rate + u128::from(share.rate.0), burst + u128::from(share.burst.0)))
+    }
+
+    /// What each lease should have, in queue order; `session` is counted as wanting `want`.
+    pub fn targets_if(&self, limit: LimitNumbers, session: u64, want: Rate) -> Vec<Share> {
+        let asks =
+            self.leases.iter().map(
+                |lease| {
+                    if lease.session == session {
+                        Ask { want, ..lease.ask() }
+                    } else {
+                        lease.ask()
+                    }
+                },
+            );
+        targets(limit.rate, limit.burst, &asks.collect::<Vec<_>>())
+    }
+
+    /// No more tokens in the pool than burst that nobody holds.
+    fn cap_pool(&mut self, limit: LimitNumbers) {
+        let (_, burst) = self.held();
+        self.pool = self.pool.min(limit.burst - Tokens(clamp(burst)));
+    }
+
+    /// Lets leases below their target grow by what is free, tokens with it.
+    fn allocate(&mut self, limit: LimitNumbers) {
+        let asks: Vec<Ask> = self.leases.iter().map(Lease::ask).collect();
+        let goals = targets(limit.rate, limit.burst, &asks);
+        let (rate, burst) = self.held();
+        let mut free_rate = limit.rate - Rate(clamp(rate));
+        let mut free_burst = limit.burst - Tokens(clamp(burst));
+        for (lease, goal) in self.leases.iter_mut().zip(goals) {
+            let share = lease.share();
+            let rate = (goal.rate - share.rate).min(free_rate);
+            let burst = (goal.burst - share.burst).min(free_burst);
+            let tokens = self.pool.min(burst);
+            free_rate = free_rate - rate;
+            free_burst = free_burst - burst;
+            self.pool = self.pool - tokens;
+            lease.granted.rate = lease.granted.rate.saturating_add(rate.0.into());
+            lease.granted.burst = lease.granted.burst.saturating_add(burst.0.into());
+            lease.granted.tokens = lease.granted.tokens.saturating_add(tokens.0.into());
+        }
+    }
+}
+
+/// Why a record changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Its offset was applied before.
+    Old,
+    /// A Hello whose seq is not 1 or whose session lives already.
+    Twice,
+    /// A Hello beyond [`SESSIONS_MAX`], or with a time-to-live that nobody should wait for.
+    Unwelcome,
+    /// Its session is unknown, ended, or not the sender's.
+    NoSession,
+    /// Its seq is not above the last one.
+    Overtaken,
+}
+
+/// What a record did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The session that spoke, or why nothing happened.
+    pub session: Result<u64, Ignored>,
+    /// The buckets that changed.
+    pub touched: BTreeSet<BucketId>,
+}
+
+/// The state of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fold {
+    next: u64,
+    sessions: BTreeMap<u64, Session>,
+    limits: BTreeMap<u128, LimitNumbers>,
+    buckets: BTreeMap<BucketId, Shared>,
+}
+
+impl Fold {
+    /// The first offset that was not applied yet.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The live sessions by the offset of their Hello.
+    pub fn sessions(&self) -> &BTreeMap<u64, Session> {
+        &self.sessions
+    }
+
+    /// The numbers of a limit.
+    pub fn limit(&self, limit: u128) -> Option<LimitNumbers> {
+        self.limits.get(&limit).copied()
+    }
+
+    /// One bucket; `None` when nobody holds it and its pool is full.
+    pub fn bucket(&self, bucket: BucketId) -> Option<&Shared> {
+        self.buckets.get(&bucket)
+    }
+
+    /// All buckets.
+    pub fn buckets(&self) -> &BTreeMap<BucketId, Shared> {
+        &self.buckets
+    }
+
+    /// Passes over an offset that holds no record.
+    pub fn skip(&mut self, offset: u64) {
+        self.next = self.next.max(offset.saturating_add(1));
+    }
+
+    /// Applies the record at `offset`. Total: any record in any state does something defined.
+    pub fn apply(&mut self, offset: u64, record: &Record) -> Applied {
+        let mut touched = BTreeSet::new();
+        let session = self.admit(offset, record);
+        self.skip(offset);
+        if let Ok(me) = session {
+            for op in &record.ops {
+                if !self.sessions.contains_key(&me) {
+                    break;
+                }
+                match op {
+                    Op::Claim(claim) => self.claim(offset, me, claim, &mut touched),
+                    Op::Evict { session, seq } => {
+                        if self.sessions.get(session).is_some_and(|silent| silent.last_seq == *seq) {
+                            self.end(*session, &mut touched);
+                        }
+                    }
+                    Op::Bye => self.end(me, &mut touched),
+                    Op::Define(define) => self.define(define, &mut touched),
+                }
+            }
+        }
+        Applied { session, touched }
+    }
+
+    fn admit(&mut self, offset: u64, record: &Record) -> Result<u64, Ignored> {
+        if offset < self.next {
+            return Err(Ignored::Old);
+        }
+        match record.sender {
+            Sender::Hello { ttl_ms, .. } => {
+                if record.seq != 1 || self.sessions.values().any(|live| live.nonce == record.nonce) {
+                    return Err(Ignored::Twice);
+                }
+                if self.sessions.len() >= SESSIONS_MAX || !(TTL_MS.0..=TTL_MS.1).contains(&ttl_ms) {
+                    return Err(Ignored::Unwelcome);
+                }
+                let ttl = Nanos::from_millis(ttl_ms.into());
+                let session = Session { nonce: record.nonce, last_seq: 1, ttl, buckets: BTreeSet::new() };
+                self.sessions.insert(offset, session);
+                Ok(offset)
+            }
+            Sender::Session(me) => {
+                let session = self.sessions.get_mut(&me).filter(|session| session.nonce == record.nonce);
+                let session = session.ok_or(Ignored::NoSession)?;
+                if record.seq <= session.last_seq {
+                    return Err(Ignored::Overtaken);
+                }
+                session.last_seq = record.seq;
+                Ok(me)
+            }
+        }
+    }
+
+    fn claim(&mut self, offset: u64, me: u64, claim: &Claim, touched: &mut BTreeSet<BucketId>) {
+        let full = self.buckets.len() >= BUCKETS_MAX;
+        let Some(session) = self.sessions.get_mut(&me) else { return };
+        let known = self.buckets.get(&claim.bucket).map(|shared| shared.limit);
+        let limit_id = known.unwrap_or(claim.limit);
+        let Some(&limit) = self.limits.get(&limit_id) else { return };
+        if known.is_none() && (full || claim.want == Rate::ZERO) {
+            return;
+        }
+        let fresh = || Shared { limit: limit_id, pool: limit.burst, leases: Vec::new() };
+        let shared = self.buckets.entry(claim.bucket).or_insert_with(fresh);
+        touched.insert(claim.bucket);
+        if claim.want > Rate::ZERO && shared.lease(me).is_none() {
+            // A share of nothing: granted equals released, whatever was released before.
+            let granted = Amounts { tokens: 0, ..claim.released };
+            let (want, min) = (claim.want, claim.min);
+            shared.leases.push(Lease {
+                session: me,
+                born: offset,
+                rank: offset,
+                granted,
+                released: claim.released,
+                want,
+                min,
+            });
+            session.buckets.insert(claim.bucket);
+        }
+        if let Some(at) = shared.leases.iter().position(|lease| lease.session == me) {
+            let lease = &mut shared.leases[at];
+            let share = lease.share();
+            let rate = claim.released.rate.saturating_sub(lease.released.rate).min(share.rate.0.into());
+            let burst = claim.released.burst.saturating_sub(lease.released.burst).min(share.burst.0.into());
+            let tokens = claim.released.tokens.saturating_sub(lease.released.tokens).min(burst);
+            lease.released.rate += rate;
+            lease.released.burst += burst;
+            lease.released.tokens = lease.released.tokens.max(claim.released.tokens);
+            lease.want = claim.want.min(RATE_MAX);
+            lease.min = claim.min.min(limit.burst);
+            if claim.requeue {
+                lease.rank = offset;
+            }
+            let gone = lease.want == Rate::ZERO && lease.share() == Share::NONE;
+            shared.pool = shared.pool.plus(Tokens(clamp(tokens)));
+            shared.cap_pool(limit);
+            if gone {
+                shared.leases.remove(at);
+                session.buckets.remove(&claim.bucket);
+            } else if claim.requeue {
+                let lease = shared.leases.remove(at);
+                shared.leases.push(lease);
+            }
+        }
+        self.settle(claim.bucket);
+    }
+
+    /// Ends a session: its shares are free again, the tokens in its hands are lost.
+    fn end(&mut self, session: u64, touched: &mut BTreeSet<BucketId>) {
+        let Some(ended) = self.sessions.remove(&session) else { return };
+        for bucket in ended.buckets {
+            if let Some(shared) = self.buckets.get_mut(&bucket) {
+                shared.leases.retain(|lease| lease.session != session);
+            }
+            touched.insert(bucket);
+            self.settle(bucket);
+        }
+    }
+
+    fn define(&mut self, define: &Define, touched: &mut BTreeSet<BucketId>) {
+        let known = self.limits.get(&define.limit);
+        let sane =
+            (1..=RATE_MAX.0).contains(&define.rate.0) && (1..=Tokens::permits(PERMITS_MAX).0).contains(&define.burst.0);
+        let newer = known.map_or(self.limits.len() < LIMITS_MAX, |known| known.version < define.version);
+        if !sane || !newer {
+            return;
+        }
+        let limit = LimitNumbers { version: define.version, rate: define.rate, burst: define.burst };
+        if self.limits.insert(define.limit, limit).is_none() {
+            return;
+        }
+        let bound = self.buckets.iter().filter(|(_, shared)| shared.limit == define.limit).map(|(id, _)| *id);
+        for bucket in bound.collect::<Vec<_>>() {
+            if let Some(shared) = self.buckets.get_mut(&bucket) {
+                for lease in &mut shared.leases {
+                    lease.min = lease.min.min(limit.burst);
+                }
+                shared.cap_pool(limit);
+            }
+            touched.insert(bucket);
+            self.settle(bucket);
+        }
+    }
+
+    /// Gives out what is free; forgets a bucket that is as if nobody had ever touched it.
+    fn settle(&mut self, bucket: BucketId) {
+        let Some(shared) = self.buckets.get_mut(&bucket) else { return };
+        let Some(&limit) = self.limits.get(&shared.limit) else { return };
+        shared.allocate(limit);
+        if shared.leases.is_empty() && shared.pool >= limit.burst {
+            self.buckets.remove(&bucket);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

@@ -1,0 +1,263 @@
+//! What the fold promises, over directed histories and over arbitrary ones.
+
+use super::*;
+use crate::core::record::tests::any_record;
+use proptest::prelude::*;
+
+const LIMIT: u128 = 7;
+const BUCKET: BucketId = BucketId(42);
+
+fn define(version: u64, rate: u64, burst: u64) -> Op {
+    Op::Define(Define { limit: LIMIT, version, rate: Rate(rate), burst: Tokens(burst), name: String::new() })
+}
+
+fn claim(released: u64, tokens: u64, want: u64) -> Op {
+    let released = Amounts { rate: released.into(), burst: released.into(), tokens: tokens.into() };
+    let (want, min) = (Rate(want), Tokens(1));
+    Op::Claim(Claim { bucket: BUCKET, limit: LIMIT, name: String::new(), released, want, min, requeue: false })
+}
+
+fn hello(nonce: u64, ops: Vec<Op>) -> Record {
+    let sender = Sender::Hello { ttl_ms: 10_000, newest_format: 1, note: String::new() };
+    Record { sender, nonce, seq: 1, tag: 0, digest: None, ops }
+}
+
+fn said(session: u64, nonce: u64, seq: u64, ops: Vec<Op>) -> Record {
+    Record { sender: Sender::Session(session), nonce, seq, tag: 0, digest: None, ops }
+}
+
+/// Offsets count up by themselves.
+fn run(records: impl IntoIterator<Item = Record>) -> Fold {
+    let mut fold = Fold::default();
+    for record in records {
+        let offset = fold.next();
+        fold.apply(offset, &record);
+        check(&fold);
+    }
+    fold
+}
+
+/// The invariants that hold at every offset while no limit was lowered.
+fn check(fold: &Fold) {
+    for shared in fold.buckets.values() {
+        let limit = fold.limits[&shared.limit];
+        let (rate, burst) = shared.held();
+        assert!(rate <= limit.rate.0.into(), "shares of the rate add up to {rate}: {shared:?}");
+        assert!(burst + u128::from(shared.pool.0) <= limit.burst.0.into(), "burst and pool: {shared:?}");
+    }
+}
+
+fn share(fold: &Fold, session: u64) -> u64 {
+    fold.bucket(BUCKET).and_then(|shared| shared.lease(session)).map_or(0, |lease| lease.share().rate.0)
+}
+
+fn two() -> Vec<Record> {
+    vec![hello(10, vec![define(1, 1_000_000_000_000, 1000), claim(0, 0, 600)]), hello(11, vec![claim(0, 0, 600)])]
+}
+
+const ALL: u64 = 1_000_000_000_000;
+
+#[test]
+fn the_first_gets_all_and_a_second_nothing_until_the_first_gives() {
+    let fold = run(two());
+    assert_eq!((share(&fold, 0), share(&fold, 1)), (ALL, 0));
+    let shared = fold.bucket(BUCKET).unwrap();
+    assert_eq!((shared.pool, shared.leases[0].granted.tokens), (Tokens::ZERO, 1000));
+}
+
+#[test]
+fn what_one_gives_back_goes_to_the_other_with_its_tokens_and_no_more() {
+    let mut records = two();
+    let half = Amounts { rate: u128::from(ALL / 2), burst: 500, tokens: 120 };
+    let Op::Claim(give) = claim(0, 0, 600) else { unreachable!() };
+    records.push(said(0, 10, 2, vec![Op::Claim(Claim { released: half, ..give })]));
+    let fold = run(records);
+    assert_eq!((share(&fold, 0), share(&fold, 1)), (ALL / 2, ALL / 2));
+    assert_eq!(fold.bucket(BUCKET).unwrap().lease(1).unwrap().granted.tokens, 120);
+}
+
+#[test]
+fn returned_tokens_count_once_however_often_they_are_said() {
+    let mut records = two();
+    records.push(said(0, 10, 2, vec![claim(400, 400, 600)]));
+    let once = run(records.clone());
+    records.push(said(0, 10, 3, vec![claim(400, 400, 600)]));
+    let twice = run(records);
+    assert_eq!(once.buckets, twice.buckets);
+}
+
+#[test]
+fn a_record_out_of_sequence_changes_nothing_but_the_next_one_does() {
+    let mut records = two();
+    records.push(said(0, 10, 3, vec![]));
+    let before = run(records.clone());
+    records.push(said(0, 10, 2, vec![claim(900, 0, 600)]));
+    assert_eq!(run(records.clone()).buckets, before.buckets);
+    records.push(said(0, 10, 4, vec![claim(900, 0, 600)]));
+    assert_ne!(run(records).buckets, before.buckets);
+}
+
+#[test]
+fn a_session_is_evicted_only_with_its_last_sequence_number() {
+    let mut records = two();
+    records.push(said(0, 10, 2, vec![]));
+    records.push(said(1, 11, 2, vec![Op::Evict { session: 0, seq: 1 }]));
+    assert_eq!(share(&run(records.clone()), 0), ALL, "it spoke after what the evictor saw");
+    records.push(said(1, 11, 3, vec![Op::Evict { session: 0, seq: 2 }]));
+    let fold = run(records);
+    assert_eq!((share(&fold, 0), share(&fold, 1)), (0, ALL));
+    assert_eq!(fold.bucket(BUCKET).unwrap().lease(1).unwrap().granted.tokens, 0, "its tokens are lost");
+}
+
+#[test]
+fn an_ended_session_never_comes_back() {
+    let mut records = two();
+    records.push(said(1, 11, 2, vec![Op::Evict { session: 0, seq: 1 }]));
+    records.push(said(0, 10, 2, vec![claim(0, 1000, 600)]));
+    let fold = run(records.clone());
+    assert_eq!(share(&fold, 0), 0);
+    records.push(records[0].clone());
+    let fold = run(records);
+    assert!(fold.sessions.contains_key(&4), "a late copy of its Hello is a new session");
+    assert_eq!(share(&fold, 4), 0, "with nothing in its hands");
+}
+
+#[test]
+fn a_copy_of_a_hello_is_ignored_while_the_session_lives() {
+    let mut records = two();
+    records.push(records[0].clone());
+    assert_eq!(run(records).sessions.len(), 2);
+}
+
+#[test]
+fn evicting_oneself_ends_the_record_there() {
+    let mut records = two();
+    records.push(said(0, 10, 2, vec![Op::Evict { session: 0, seq: 2 }, claim(0, 0, 600)]));
+    let fold = run(records);
+    assert_eq!((fold.sessions.len(), share(&fold, 0), share(&fold, 1)), (1, 0, ALL));
+}
+
+#[test]
+fn after_a_clean_goodbye_the_bucket_is_forgotten_full_and_after_a_crash_it_is_not() {
+    let first = two().remove(0);
+    let bye = said(0, 10, 2, vec![claim(ALL, 1000, 0), Op::Bye]);
+    assert!(run([first.clone(), bye]).bucket(BUCKET).is_none());
+    let evict = said(1, 11, 2, vec![Op::Evict { session: 0, seq: 1 }]);
+    let after_crash = run([first, hello(11, vec![]), evict]);
+    assert_eq!(after_crash.bucket(BUCKET).unwrap().pool, Tokens::ZERO, "no free burst after a crash");
+}
+
+#[test]
+fn only_a_higher_version_redefines_a_limit() {
+    let mut records = two();
+    records.push(said(1, 11, 2, vec![define(1, 5, 5)]));
+    assert_eq!(run(records.clone()).limit(LIMIT).unwrap().rate.0, ALL);
+    records.push(said(1, 11, 3, vec![define(2, 2 * ALL, 2000)]));
+    let fold = run(records);
+    assert_eq!(share(&fold, 0) + share(&fold, 1), 2 * ALL, "what came on top is given out");
+}
+
+#[test]
+fn a_lowered_limit_grants_nothing_until_its_holders_have_come_down() {
+    let mut fold = run(two());
+    fold.apply(2, &said(1, 11, 2, vec![define(2, ALL / 2, 500)]));
+    assert_eq!((share(&fold, 0), share(&fold, 1)), (ALL, 0));
+    fold.apply(3, &said(0, 10, 2, vec![claim(ALL / 2, 0, 600)]));
+    assert_eq!(share(&fold, 0), ALL / 2);
+    fold.apply(4, &said(0, 10, 3, vec![claim(ALL * 3 / 4, 0, 600)]));
+    assert_eq!((share(&fold, 0), share(&fold, 1)), (ALL / 4, ALL / 4));
+    check(&fold);
+}
+
+/// Hostile histories: few names, so that sessions, sequence numbers and buckets really meet.
+fn any_history() -> impl Strategy<Value = Vec<Record>> {
+    let amount = prop_oneof![0u64..3_000, any::<u64>()];
+    let op = prop_oneof![
+        5 => (0u128..3, amount.clone(), amount.clone(), amount.clone(), prop_oneof![Just(0), 1..4_000u64], 0u64..1_500, any::<bool>())
+            .prop_map(|(bucket, rate, burst, tokens, want, min, requeue)| {
+                let released = Amounts { rate: rate.into(), burst: burst.into(), tokens: tokens.into() };
+                let (want, min) = (Rate(want), Tokens(min));
+                Op::Claim(Claim { bucket: BucketId(bucket), limit: LIMIT, name: String::new(), released, want, min, requeue })
+            }),
+        1 => (0u64..40, 0u64..6).prop_map(|(session, seq)| Op::Evict { session, seq }),
+        1 => Just(Op::Bye),
+    ];
+    let record = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
+        |(session, nonce, seq, opens, ops)| if opens { hello(nonce, ops) } else { said(session, nonce, seq, ops) },
+    );
+    prop::collection::vec(record, 0..60).prop_map(|mut records| {
+        records.insert(0, hello(99, vec![define(1, 1_000_000_000_000, 1_000_000_000)]));
+        records
+    })
+}
+
+proptest! {
+    #[test]
+    fn shares_never_add_up_to_more_than_the_limit_whatever_is_said(records in any_history()) {
+        run(records);
+    }
+
+    #[test]
+    fn an_ignored_record_and_a_second_copy_change_nothing(records in any_history()) {
+        let mut fold = Fold::default();
+        for record in records {
+            let before = fold.clone();
+            let applied = fold.apply(fold.next(), &record);
+            let after = fold.clone();
+            let same = |a: &Fold, b: &Fold| (&a.sessions, &a.limits, &a.buckets) == (&b.sessions, &b.limits, &b.buckets);
+            if applied.session.is_err() { prop_assert!(same(&fold, &before)); }
+            let again = fold.apply(fold.next(), &record);
+            if matches!(record.sender, Sender::Session(_)) {
+                prop_assert!(again.session.is_err());
+                prop_assert!(same(&fold, &after));
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_moved_and_never_made(records in any_history()) {
+        // One op at a time: pool + what was handed out in this step <= pool before + what its sender gave back.
+        let mut fold = Fold::default();
+        let single = records.into_iter().flat_map(|record| {
+            let ops = if record.ops.is_empty() { vec![vec![]] } else { record.ops.iter().map(|op| vec![op.clone()]).collect() };
+            ops.into_iter().map(move |ops| Record { ops, ..record.clone() })
+        });
+        for (at, mut record) in single.enumerate() {
+            if record.seq != 1 { record.seq = at as u64 + 1; }
+            let before = fold.clone();
+            let session = fold.apply(fold.next(), &record).session;
+            for (id, shared) in &fold.buckets {
+                let Some(old) = before.buckets.get(id) else { continue };
+                let granted = |shared: &Shared, born: u64| -> u128 {
+                    shared.leases.iter().filter(|lease| lease.born == born).map(|lease| lease.granted.tokens).sum()
+                };
+                let out: u128 = shared.leases.iter().map(|lease| lease.granted.tokens - granted(old, lease.born)).sum();
+                let back = match (&record.ops[..], session.ok().and_then(|me| old.lease(me))) {
+                    ([Op::Claim(claim)], Some(lease)) if claim.bucket == *id => {
+                        let burst = claim.released.burst.saturating_sub(lease.released.burst).min(lease.share().burst.0.into());
+                        claim.released.tokens.saturating_sub(lease.released.tokens).min(burst)
+                    }
+                    _ => 0,
+                };
+                prop_assert!(u128::from(shared.pool.0) + out <= u128::from(old.pool.0) + back);
+            }
+        }
+    }
+
+    #[test]
+    fn no_record_makes_the_fold_panic(records in prop::collection::vec(any_record(), 0..40), offsets in prop::collection::vec(any::<u64>(), 40)) {
+        let mut fold = Fold::default();
+        for (record, offset) in records.iter().zip(offsets) {
+            fold.apply(offset, record);
+        }
+    }
+
+    #[test]
+    fn a_log_read_in_two_parts_gives_the_same_state(records in any_history(), at: prop::sample::Index) {
+        let whole = run(records.clone());
+        let (head, tail) = records.split_at(at.index(records.len()));
+        let mut parts = run(head.to_vec());
+        for record in tail { parts.apply(parts.next(), record); }
+        prop_assert_eq!(whole, parts);
+    }
+}

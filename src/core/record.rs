@@ -1,0 +1,437 @@
+//! The records of the log: what one process tells the others, as bytes.
+//!
+//! One record is one atomic step of the fold. Format 1, little endian, `varint` = LEB128:
+//!
+//! ```text
+//! 'T' u8 | format u8 | sender varint (0 = Hello, else session offset + 1) | nonce u64 | seq varint | tag u64
+//! Hello only: ttl_ms varint | newest format u8 | note string
+//! digest flag u8 [offset varint, digest u64] | op count varint | ops | checksum u32
+//! string = varint byte count + UTF-8;  checksum = low 32 bits of SipHash-2-4-128 over all before it
+//! ```
+//!
+//! Claims restate everything in numbers that only grow, so a lost, late, doubled or overtaken record does no
+//! harm. Decoding is total: any bytes are a record or a reasoned [`Refusal`].
+
+use super::placement::BucketId;
+use super::siphash::hash128;
+use super::units::{Rate, Tokens};
+
+/// The format this version writes, and the newest it reads.
+pub const FORMAT: u8 = 1;
+/// Most ops in a record: with the longest names still below Kafka's 1 MiB.
+pub const OPS_MAX: usize = 1024;
+/// Longest name or note in bytes; longer ones are cut where they are written.
+pub const TEXT_MAX: usize = 256;
+
+const MAGIC: u8 = b'T';
+const CHECKSUM_KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x7265_636f_7264_2d31);
+const CHECKSUM_LEN: usize = 4;
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A process that opens a session: the offset of this record becomes the session.
+    Hello {
+        /// The silence after which others may evict the session, in milliseconds.
+        ttl_ms: u32,
+        /// The newest record format it reads.
+        newest_format: u8,
+        /// Host, process and library version, for people.
+        note: String,
+    },
+    /// A session, named by the offset of its Hello.
+    Session(u64),
+}
+
+/// Three counters that only grow: of rate (nano-permits/s), burst and tokens (micro-permits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// Rate.
+    pub rate: u128,
+    /// Burst capacity.
+    pub burst: u128,
+    /// Tokens.
+    pub tokens: u128,
+}
+
+/// One operation of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Restates everything about one bucket.
+    Claim(Claim),
+    /// Ends a session that has been silent for its time-to-live, if `seq` is still its last.
+    Evict {
+        /// The silent session.
+        session: u64,
+        /// The last sequence number read from it.
+        seq: u64,
+    },
+    /// Ends the sender's own session.
+    Bye,
+    /// Sets a limit's numbers; only a higher version changes what is there.
+    Define(Define),
+}
+
+/// What a process says about one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The limit that it obeys.
+    pub limit: u128,
+    /// The bucket's name, with its first claim, for people.
+    pub name: String,
+    /// All that the sender ever gave back of this bucket.
+    pub released: Amounts,
+    /// The rate it can use; 0 = it leaves.
+    pub want: Rate,
+    /// The least burst that serves it.
+    pub min: Tokens,
+    /// It goes to the end of the queue.
+    pub requeue: bool,
+}
+
+/// A limit in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Define {
+    /// Which limit.
+    pub limit: u128,
+    /// The higher one wins.
+    pub version: u64,
+    /// Rate of the whole fleet.
+    pub rate: Rate,
+    /// Burst of the whole fleet.
+    pub burst: Tokens,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Who speaks.
+    pub sender: Sender,
+    /// Random, chosen with the Hello, the same in all records of a session.
+    pub nonce: u64,
+    /// 1 for the Hello, then counting up.
+    pub seq: u64,
+    /// Random in every record: a process that reads its own `seq` with a foreign tag has been cloned.
+    pub tag: u64,
+    /// The sender's digest of the fold before some offset: (offset, digest).
+    pub digest: Option<(u64, u64)>,
+    /// What is said, in order.
+    pub ops: Vec<Op>,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not written by Tidegate, or damaged: every process skips it alike.
+    Garbage(&'static str),
+    /// Written by a newer version: granting must stop here, the record must not be skipped.
+    NewerFormat(u8),
+}
+
+impl Record {
+    /// The bytes of this record.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer(vec![MAGIC, FORMAT]);
+        match &self.sender {
+            Sender::Hello { .. } => w.varint(0),
+            Sender::Session(session) => w.varint(u128::from(*session) + 1),
+        }
+        w.u64(self.nonce);
+        w.varint(self.seq.into());
+        w.u64(self.tag);
+        if let Sender::Hello { ttl_ms, newest_format, note } = &self.sender {
+            w.varint((*ttl_ms).into());
+            w.0.push(*newest_format);
+            w.text(note);
+        }
+        w.0.push(self.digest.is_some().into());
+        if let Some((offset, digest)) = self.digest {
+            w.varint(offset.into());
+            w.u64(digest);
+        }
+        w.varint(self.ops.len() as u128);
+        self.ops.iter().for_each(|op| w.op(op));
+        let checksum = checksum(&w.0);
+        w.0.extend_from_slice(&checksum);
+        w.0
+    }
+
+    /// The record in `bytes`.
+    ///
+    /// # Errors
+    /// Any bytes that [`Record::encode`] did not write, with the reason.
+    pub fn decode(bytes: &[u8]) -> Result<Record, Refusal> {
+        let [magic, format, ..] = *bytes else { return Err(Refusal::Garbage("too short")) };
+        if magic != MAGIC {
+            return Err(Refusal::Garbage("not a Tidegate record"));
+        }
+        let body = bytes.len().checked_sub(CHECKSUM_LEN).ok_or(Refusal::Garbage("too short"))?;
+        let (body, sum) = bytes.split_at(body);
+        if checksum(body) != *sum {
+            return Err(Refusal::Garbage("checksum does not match"));
+        }
+        // After the checksum, so that a flipped bit in this byte does not stop a partition.
+        if format > FORMAT {
+            return Err(Refusal::NewerFormat(format));
+        }
+        let mut r = Reader(body.get(2..).unwrap_or_default());
+        let record = r.record().ok_or(Refusal::Garbage("malformed"))?;
+        if r.0.is_empty() {
+            Ok(record)
+        } else {
+            Err(Refusal::Garbage("bytes after the end"))
+        }
+    }
+}
+
+/// `text` cut to [`TEXT_MAX`] bytes at a character's border.
+pub fn cut(text: &str) -> &str {
+    let end = (0..=text.len().min(TEXT_MAX)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    &text[..end]
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_LEN] {
+    (hash128(CHECKSUM_KEY.0, CHECKSUM_KEY.1, body) as u32).to_le_bytes()
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u128(&mut self, value: u128) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn varint(&mut self, mut value: u128) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn text(&mut self, text: &str) {
+        let text = cut(text);
+        self.varint(text.len() as u128);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn op(&mut self, op: &Op) {
+        match op {
+            Op::Claim(c) => {
+                self.0.extend_from_slice(&[1, c.requeue.into()]);
+                self.u128(c.bucket.0);
+                self.u128(c.limit);
+                self.text(&c.name);
+                self.varint(c.released.rate);
+                self.varint(c.released.burst);
+                self.varint(c.released.tokens);
+                self.varint(c.want.0.into());
+                self.varint(c.min.0.into());
+            }
+            Op::Evict { session, seq } => {
+                self.0.push(2);
+                self.varint((*session).into());
+                self.varint((*seq).into());
+            }
+            Op::Bye => self.0.push(3),
+            Op::Define(d) => {
+                self.0.push(4);
+                self.u128(d.limit);
+                self.varint(d.version.into());
+                self.varint(d.rate.0.into());
+                self.varint(d.burst.0.into());
+                self.text(&d.name);
+            }
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn record(&mut self) -> Option<Record> {
+        let sender = self.varint()?;
+        let (nonce, seq, tag) = (self.u64()?, self.varint64()?, self.u64()?);
+        let sender = match sender {
+            0 => {
+                let ttl_ms = u32::try_from(self.varint()?).ok()?;
+                Sender::Hello { ttl_ms, newest_format: self.u8()?, note: self.text()? }
+            }
+            session => Sender::Session(u64::try_from(session - 1).ok()?),
+        };
+        let digest = if self.flag()? { Some((self.varint64()?, self.u64()?)) } else { None };
+        let count = usize::try_from(self.varint()?).ok().filter(|&count| count <= OPS_MAX)?;
+        let ops = (0..count).map(|_| self.op()).collect::<Option<_>>()?;
+        Some(Record { sender, nonce, seq, tag, digest, ops })
+    }
+
+    fn op(&mut self) -> Option<Op> {
+        Some(match self.u8()? {
+            1 => Op::Claim(Claim {
+                requeue: self.flag()?,
+                bucket: BucketId(self.u128()?),
+                limit: self.u128()?,
+                name: self.text()?,
+                released: Amounts { rate: self.varint()?, burst: self.varint()?, tokens: self.varint()? },
+                want: Rate(self.varint64()?),
+                min: Tokens(self.varint64()?),
+            }),
+            2 => Op::Evict { session: self.varint64()?, seq: self.varint64()? },
+            3 => Op::Bye,
+            4 => Op::Define(Define {
+                limit: self.u128()?,
+                version: self.varint64()?,
+                rate: Rate(self.varint64()?),
+                burst: Tokens(self.varint64()?),
+                name: self.text()?,
+            }),
+            _ => return None,
+        })
+    }
+
+    fn bytes(&mut self, count: usize) -> Option<&[u8]> {
+        let (head, tail) = self.0.split_at_checked(count)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.bytes(1)?.first().copied()
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
+    fn u128(&mut self) -> Option<u128> {
+        Some(u128::from_le_bytes(self.bytes(16)?.try_into().ok()?))
+    }
+
+    fn varint(&mut self) -> Option<u128> {
+        let mut value = 0u128;
+        for shift in (0..128).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u128::from(byte & 0x7f);
+            // The nineteenth byte holds the last two bits.
+            if bits << shift >> shift != bits {
+                return None;
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                // One value has one encoding: no padding zero at the end.
+                return (byte != 0 || shift == 0).then_some(value);
+            }
+        }
+        None
+    }
+
+    fn varint64(&mut self) -> Option<u64> {
+        u64::try_from(self.varint()?).ok()
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let count = usize::try_from(self.varint()?).ok().filter(|&count| count <= TEXT_MAX)?;
+        String::from_utf8(self.bytes(count)?.to_vec()).ok()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_text() -> impl Strategy<Value = String> {
+        prop::collection::vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        let amounts = (any::<u128>(), any::<u128>(), any::<u64>());
+        prop_oneof![
+            (any::<u128>(), any::<u128>(), any_text(), amounts, any::<(u64, u64)>(), any::<bool>()).prop_map(
+                |(bucket, limit, name, (rate, burst, tokens), (want, min), requeue)| {
+                    let released = Amounts { rate, burst, tokens: tokens.into() };
+                    let (want, min) = (Rate(want), Tokens(min));
+                    Op::Claim(Claim { bucket: BucketId(bucket), limit, name, released, want, min, requeue })
+                }
+            ),
+            any::<(u64, u64)>().prop_map(|(session, seq)| Op::Evict { session, seq }),
+            Just(Op::Bye),
+            (any::<u128>(), any::<(u64, u64, u64)>(), any_text()).prop_map(|(limit, (version, rate, burst), name)| {
+                Op::Define(Define { limit, version, rate: Rate(rate), burst: Tokens(burst), name })
+            }),
+        ]
+    }
+
+    pub(crate) fn any_record() -> impl Strategy<Value = Record> {
+        let sender = prop_oneof![
+            (any::<u32>(), any::<u8>(), any_text()).prop_map(|(ttl_ms, newest_format, note)| Sender::Hello {
+                ttl_ms,
+                newest_format,
+                note
+            }),
+            any::<u64>().prop_map(Sender::Session),
+        ];
+        (sender, any::<(u64, u64, u64)>(), any::<Option<(u64, u64)>>(), prop::collection::vec(any_op(), 0..5))
+            .prop_map(|(sender, (nonce, seq, tag), digest, ops)| Record { sender, nonce, seq, tag, digest, ops })
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_reads_back_as_it_was_written(record in any_record()) {
+            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Record::decode(&bytes);
+            let mut sealed = vec![MAGIC, FORMAT];
+            sealed.extend_from_slice(&bytes);
+            let sum = checksum(&sealed);
+            sealed.extend_from_slice(&sum);
+            if let Ok(record) = Record::decode(&sealed) {
+                prop_assert_eq!(record.encode(), sealed, "one record has one encoding");
+            }
+        }
+
+        #[test]
+        fn a_flipped_bit_or_a_cut_end_is_refused(record in any_record(), at: prop::sample::Index, bit in 0u8..8) {
+            let mut bytes = record.encode();
+            let cut = at.index(bytes.len());
+            prop_assert!(Record::decode(&bytes[..cut]).is_err());
+            bytes[cut] ^= 1 << bit;
+            prop_assert!(matches!(Record::decode(&bytes), Err(Refusal::Garbage(_))));
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_garbage() {
+        let mut bytes = vec![MAGIC, FORMAT + 1, 9, 9];
+        let sum = checksum(&bytes);
+        bytes.extend_from_slice(&sum);
+        assert_eq!(Record::decode(&bytes), Err(Refusal::NewerFormat(FORMAT + 1)));
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        let long = "ü".repeat(TEXT_MAX);
+        assert_eq!(cut(&long).len(), TEXT_MAX);
+        assert_eq!(cut(&format!("x{long}")).len(), TEXT_MAX - 1);
+        assert_eq!(cut("short"), "short");
+    }
+}
