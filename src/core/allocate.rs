@@ -142,7 +142,8 @@ mod tests {
             let served = shares.iter().filter(|share| **share != Share::NONE).count() as u128;
             if served > 0 {
                 prop_assert!(sum_rate + served >= rate.into(), "all of the rate is given out, but for rounding");
-                prop_assert!(sum_burst + 2 * served >= u128::from(burst), "and all of the burst");
+                let rounding = served * (2 + u128::from(burst) / u128::from(rate) * 2);
+                prop_assert!(sum_burst + rounding >= u128::from(burst), "and all of the burst");
             }
             for (share, ask) in shares.iter().zip(&asks) {
                 prop_assert!(*share == Share::NONE || share.burst >= ask.min);
