@@ -1,0 +1,56 @@
+"""tests/run counts what the tools say, and cannot pass by counting nothing."""
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+import pytest
+
+PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+sys.dont_write_bytecode = True
+_loader = importlib.machinery.SourceFileLoader("tests_run", PATH)
+run = importlib.util.module_from_spec(importlib.util.spec_from_loader("tests_run", _loader))
+_loader.exec_module(run)
+
+
+def part(counter, script):
+    return run.Part("x", "", None, [(counter, ["bash", "-c", script], run.ROOT)])
+
+
+@pytest.mark.parametrize("counter, line, expected", [
+    (run.count_cargo, "test result: ok. 45 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.07s", (45, 0, 2)),
+    (run.count_cargo, "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished", (3, 1, 0)),
+    (run.count_pytest, "=== 2 failed, 7 passed, 1 skipped, 1 error in 3.21s ===", (7, 3, 1)),
+    (run.count_pytest, "12 passed in 63.00s (0:01:03)", (12, 0, 0)),
+    (run.count_dotnet, "Passed!  - Failed:     0, Passed:    12, Skipped:     1, Total:    13, Duration: 1 s - a.dll (net10.0)", (12, 0, 1)),
+    (run.count_ctest, "67% tests passed, 1 tests failed out of 3", (2, 1, 0)),
+])
+def test_a_summary_line_is_counted_as_its_tool_means_it(counter, line, expected):
+    assert tuple(counter(["noise", line])[n] for n in run.NAMES) == expected
+
+
+def test_several_summaries_add_up():
+    line = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured"
+    assert run.count_cargo([line, line])["passed"] == 4
+
+
+def test_output_that_only_looks_alike_is_not_counted():
+    for counter in (run.count_cargo, run.count_pytest, run.count_dotnet, run.count_ctest):
+        assert counter(["all 5 tests passed", "passed"]).ran() == 0
+
+
+def test_a_step_that_fails_without_a_count_is_one_failure():
+    assert run.run_part(part(run.count_nothing, "exit 3"), dict(os.environ))["failed"] == 1
+
+
+def test_a_step_that_prepares_and_succeeds_counts_nothing():
+    assert run.run_part(part(run.count_nothing, "true"), dict(os.environ)).ran() == 0
+
+
+def test_a_test_step_in_which_nothing_ran_is_a_failure():
+    assert run.run_part(part(run.count_cargo, "echo fine"), dict(os.environ))["failed"] == 1
+
+
+def test_a_tool_that_dies_after_a_green_summary_is_a_failure():
+    script = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured'; exit 101"
+    assert dict(run.run_part(part(run.count_cargo, script), dict(os.environ))) == {"passed": 2, "failed": 1, "skipped": 0}
