@@ -9,12 +9,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod allocate;
 pub mod bucket;
+pub mod demand;
 pub mod fold;
 pub mod limit;
 pub mod placement;
 pub mod record;
+pub mod rng;
 pub mod share;
 pub mod siphash;
 pub mod units;

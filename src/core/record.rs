@@ -356,6 +356,10 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    pub(crate) fn seal(body: &[u8]) -> [u8; CHECKSUM_LEN] {
+        checksum(body)
+    }
+
     fn any_text() -> impl Strategy<Value = String> {
         prop::collection::vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect())
     }

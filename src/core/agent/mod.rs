@@ -1,0 +1,455 @@
+//! One process's side of the protocol in one partition, without I/O: it is fed records, time and news of
+//! its buckets' use, and hands out records to append. The runtime's driver feeds it from Kafka, the
+//! simulation from a log with injected faults: the same code.
+//!
+//! Safety rests on four habits, each in the place named:
+//! - what it uses is never more than what the fold reserves: growth counts when it is *read*, a shrink
+//!   before it is *said*, and is never taken back ([`Agent::on_record`], `policy`);
+//! - its shares are valid for less than the time-to-live from *before a record was sent* that it has since
+//!   read back accepted (`send`);
+//! - it evicts another only after witnessing that one's silence for the whole time-to-live on its own clock,
+//!   while the log was live (`liveness`);
+//! - when its session is gone it drops everything and starts anew under another nonce.
+
+mod liveness;
+mod policy;
+mod send;
+
+use super::demand::Demand;
+use super::fold::{Fold, LimitNumbers};
+use super::limit::Limit;
+use super::placement::BucketId;
+use super::record::{cut, Amounts, Record, Refusal, Sender};
+use super::rng::Rng;
+use super::share::{BucketRef, Buckets, Share};
+use super::units::{clamp, Nanos, Rate, Tokens};
+use liveness::Liveness;
+use send::Outbox;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The times of the protocol. Only the time-to-live is the user's to choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Silence after which others may take this process's shares.
+    pub ttl: Nanos,
+}
+
+impl Settings {
+    /// Everything follows from the time-to-live.
+    pub fn with_ttl(ttl: Nanos) -> Settings {
+        Settings { ttl }
+    }
+
+    /// How much earlier than the others its owner takes a share for expired: covers clocks whose rates
+    /// differ by 8 % each, or one stop of that length that the clock does not show.
+    fn margin(&self) -> Nanos {
+        self.ttl.part(1, 6)
+    }
+
+    /// How often a session is renewed: a third of the time-to-live when nobody else is there to be told.
+    fn heartbeat(&self, alone: bool) -> Nanos {
+        self.ttl.part(1, if alone { 3 } else { 4 })
+    }
+}
+
+/// What happened so far; all only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records handed out to be appended.
+    pub records_sent: u64,
+    /// Of these, said again because the first was not read back in time.
+    pub records_resent: u64,
+    /// Records read.
+    pub records_read: u64,
+    /// Bytes in the log that are not records, skipped.
+    pub records_refused: u64,
+    /// Sessions opened by this process.
+    pub sessions_opened: u64,
+    /// Sessions of this process that ended against its will.
+    pub sessions_lost: u64,
+    /// Of these, while its own clock said the session was valid: a clock or virtual machine that stood still.
+    pub lost_while_valid: u64,
+    /// Evictions of others, written.
+    pub evictions_sent: u64,
+    /// Records of this session that this process did not write: it was cloned.
+    pub clones: u64,
+    /// Times the log could not be read on and was read anew.
+    pub gaps: u64,
+}
+
+/// One bucket of this process as the fleet sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketStatus {
+    /// What this process may spend by itself.
+    pub share: Share,
+    /// The processes that hold or want something of it.
+    pub processes: u32,
+    /// Of these, how many wait for their turn.
+    pub wanting: u32,
+    /// Whether the log may give this process more than it has.
+    pub obtainable: bool,
+    /// The fleet's numbers, when the log has them; they win over the configured ones.
+    pub limit: Option<LimitNumbers>,
+}
+
+/// What this process knows and has said about one bucket.
+#[derive(Debug)]
+struct Mine {
+    /// `None` once the runtime has removed it: what still comes goes straight back.
+    bucket: Option<BucketRef>,
+    name: String,
+    limit: u128,
+    configured: LimitNumbers,
+    /// As last read: never ahead of the fold.
+    granted: Amounts,
+    /// Own: never behind the fold.
+    released: Amounts,
+    /// The offset that made the lease last read.
+    born: Option<u64>,
+    want: Rate,
+    min: Tokens,
+    requeue: bool,
+    /// The seq that last claimed it.
+    said: u64,
+    demand: Demand,
+    use_: Use,
+    /// When policy looks at it again.
+    due: Option<Nanos>,
+}
+
+/// How a bucket was used lately, and when policy last acted on it.
+#[derive(Debug, Default)]
+struct Use {
+    used_at: Nanos,
+    refused_at: Option<Nanos>,
+    largest: Tokens,
+    level: Tokens,
+    full: bool,
+    claimed_at: Nanos,
+    raised_at: Nanos,
+    lowered_at: Option<Nanos>,
+    served_since: Nanos,
+}
+
+impl Mine {
+    /// What this process may use: behind the fold in what it was given, ahead of it in what it gave back.
+    fn share(&self) -> Share {
+        Share {
+            rate: Rate(clamp(self.granted.rate.saturating_sub(self.released.rate))),
+            burst: Tokens(clamp(self.granted.burst.saturating_sub(self.released.burst))),
+        }
+    }
+}
+
+/// One process in one partition.
+#[derive(Debug)]
+pub struct Agent {
+    settings: Settings,
+    rng: Rng,
+    note: String,
+    fold: Fold,
+    /// The end of the log was reached once; before that, nothing is said.
+    caught_up: bool,
+    /// A record of a newer format was read: nothing is granted here any more.
+    halted: bool,
+    closing: bool,
+    session: Option<u64>,
+    nonce: u64,
+    valid_until: Nanos,
+    outbox: Outbox,
+    liveness: Liveness,
+    mine: BTreeMap<BucketId, Mine>,
+    by_ref: BTreeMap<BucketRef, BucketId>,
+    /// Buckets to be claimed in the next record.
+    dirty: BTreeSet<BucketId>,
+    /// When policy looks at which bucket again.
+    timers: BTreeSet<(Nanos, BucketId)>,
+    counters: Counters,
+}
+
+impl Agent {
+    /// A process that has nothing yet. `seed` must be random; `note` tells people who it is.
+    pub fn new(settings: Settings, seed: u64, note: &str) -> Agent {
+        let mut rng = Rng::new(seed);
+        let nonce = rng.next_u64();
+        Agent {
+            settings,
+            note: cut(note).to_owned(),
+            fold: Fold::default(),
+            caught_up: false,
+            halted: false,
+            closing: false,
+            session: None,
+            nonce,
+            valid_until: Nanos::ZERO,
+            outbox: Outbox::default(),
+            liveness: Liveness::default(),
+            mine: BTreeMap::new(),
+            by_ref: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            counters: Counters::default(),
+            rng,
+        }
+    }
+
+    /// Takes on a bucket. Nothing is claimed before it is used.
+    pub fn add(&mut self, id: BucketId, name: &str, limit_id: u128, limit: &Limit, bucket: BucketRef) {
+        let configured = LimitNumbers { version: 1, rate: limit.rate(), burst: limit.burst() };
+        let mine = Mine {
+            bucket: Some(bucket),
+            name: cut(name).to_owned(),
+            limit: limit_id,
+            configured,
+            granted: Amounts::default(),
+            released: Amounts::default(),
+            born: None,
+            want: Rate::ZERO,
+            min: Tokens::ZERO,
+            requeue: false,
+            said: 0,
+            demand: Demand::default(),
+            use_: Use::default(),
+            due: None,
+        };
+        self.mine.insert(id, mine);
+        self.by_ref.insert(bucket, id);
+    }
+
+    /// Gives a bucket back for good. Its share returns to the fleet with the next record.
+    pub fn remove(&mut self, now: Nanos, bucket: BucketRef, buckets: &mut dyn Buckets) {
+        let Some(id) = self.by_ref.remove(&bucket) else { return };
+        let held = self.mine.get(&id).is_some_and(|mine| mine.want > Rate::ZERO || mine.born.is_some());
+        if held {
+            self.release(now, id, buckets);
+            // It stays until its last claim is read back, so that a lost one is said again.
+            if let Some(mine) = self.mine.get_mut(&id) {
+                mine.bucket = None;
+            }
+        } else {
+            self.forget(id);
+        }
+    }
+
+    /// The end of the log was reached: from here on this process speaks.
+    pub fn on_caught_up(&mut self, _now: Nanos) {
+        self.caught_up = true;
+    }
+
+    /// The log cannot be read on: nothing known holds any more.
+    pub fn on_gap(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
+        self.counters.gaps += 1;
+        self.lose_session(now, buckets);
+        self.fold = Fold::default();
+        self.liveness = Liveness::default();
+        self.caught_up = false;
+        self.halted = false;
+    }
+
+    /// Reads the record at `offset`. Offsets must rise; records come strictly in log order.
+    pub fn on_record(&mut self, now: Nanos, offset: u64, bytes: &[u8], buckets: &mut dyn Buckets) {
+        self.counters.records_read += 1;
+        let record = match Record::decode(bytes) {
+            Ok(record) => record,
+            Err(Refusal::Garbage(_)) => {
+                self.counters.records_refused += 1;
+                return self.fold.skip(offset);
+            }
+            Err(Refusal::NewerFormat(_)) => {
+                self.halted = true;
+                self.counters.records_refused += 1;
+                return self.lose_session(now, buckets);
+            }
+        };
+        if self.halted {
+            return;
+        }
+        let applied = self.fold.apply(offset, &record);
+        if let Ok(session) = applied.session {
+            self.liveness.heard(now, session, self.settings.heartbeat(false));
+            let own_hello = matches!(record.sender, Sender::Hello { .. }) && record.nonce == self.nonce;
+            if own_hello && self.outbox.is_hello(record.tag) {
+                self.session = Some(session);
+                self.counters.sessions_opened += 1;
+            }
+            if self.session == Some(session) && !self.on_read_back(now, &record) {
+                self.counters.clones += 1;
+                return self.lose_session(now, buckets);
+            }
+        }
+        if self.session.is_some_and(|session| !self.fold.sessions().contains_key(&session)) {
+            return self.lose_session(now, buckets);
+        }
+        for id in applied.touched {
+            if self.mine.contains_key(&id) {
+                self.read_lease(now, id, buckets);
+                self.observe(now, id, buckets);
+                self.decide(now, id, false, buckets);
+            }
+        }
+    }
+
+    /// A bucket was used, or refused somebody, since the last call.
+    pub fn on_activity(&mut self, now: Nanos, bucket: BucketRef, buckets: &mut dyn Buckets) {
+        if let Some(&id) = self.by_ref.get(&bucket) {
+            let used = self.observe(now, id, buckets);
+            self.decide(now, id, used, buckets);
+        }
+    }
+
+    /// Time has passed: call at or after [`Agent::next_timer`].
+    pub fn on_timer(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
+        while let Some(&(due, id)) = self.timers.first().filter(|(due, _)| *due <= now) {
+            self.timers.remove(&(due, id));
+            if let Some(mine) = self.mine.get_mut(&id) {
+                mine.due = None;
+            }
+            self.observe(now, id, buckets);
+            self.decide(now, id, false, buckets);
+        }
+        self.check_the_silent(now);
+    }
+
+    /// When [`Agent::on_timer`] or [`Agent::poll_send`] has something to do next.
+    pub fn next_timer(&self) -> Nanos {
+        let policy = self.timers.first().map_or(Nanos::NEVER, |(due, _)| *due);
+        let silence = if self.session.is_some() { self.liveness.next_check } else { Nanos::NEVER };
+        policy.min(silence).min(self.next_send())
+    }
+
+    /// Shares may be used strictly before this; zero without a session.
+    pub fn valid_until(&self) -> Nanos {
+        self.valid_until
+    }
+
+    /// Gives everything back; [`Agent::poll_send`] then hands out the goodbye.
+    pub fn close(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
+        self.closing = true;
+        for id in self.mine.keys().copied().collect::<Vec<_>>() {
+            self.release(now, id, buckets);
+        }
+    }
+
+    /// After [`Agent::close`]: whether the goodbye was read back, or there was nothing to close.
+    pub fn is_closed(&self) -> bool {
+        self.closing && self.session.is_none() && !self.outbox.hello_in_flight()
+    }
+
+    /// Whether a newer version writes here, so that this one may grant nothing.
+    pub fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Whether shares can be had: the log was read to its end and a session is accepted.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether the end of the log was reached.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// The partition's state as read so far.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// One bucket of this process as the fleet sees it.
+    pub fn status(&self, bucket: BucketRef) -> BucketStatus {
+        let Some((id, mine)) = self.by_ref.get(&bucket).and_then(|id| self.mine.get_key_value(id)) else {
+            return BucketStatus::default();
+        };
+        let share = mine.share();
+        let own = self.session.and_then(|session| self.fold.bucket(*id)?.lease(session));
+        let mut status = BucketStatus { share, obtainable: own.is_none(), ..BucketStatus::default() };
+        status.limit = self.fold.limit(mine.limit);
+        if let (Some(shared), Some(limit)) = (self.fold.bucket(*id), status.limit) {
+            let goals = shared.targets_if(limit, self.session.unwrap_or(u64::MAX), mine.want);
+            for (lease, goal) in shared.leases.iter().zip(goals) {
+                status.processes += 1;
+                status.wanting += u32::from(goal == Share::NONE);
+                if own == Some(lease) {
+                    status.obtainable = goal.rate > share.rate || goal.burst > share.burst;
+                }
+            }
+        }
+        status
+    }
+
+    /// Takes over what the fold says this process holds: growth counts from here.
+    fn read_lease(&mut self, now: Nanos, id: BucketId, buckets: &mut dyn Buckets) {
+        let lease = self.session.and_then(|session| self.fold.bucket(id)?.lease(session));
+        let Some(mine) = self.mine.get_mut(&id) else { return };
+        let Some(lease) = lease else {
+            if mine.born.take().is_some() {
+                if let Some(bucket) = mine.bucket {
+                    buckets.forfeit(bucket, now);
+                }
+                mine.granted = mine.released;
+            }
+            return;
+        };
+        if mine.born != Some(lease.born) {
+            mine.born = Some(lease.born);
+            mine.granted.tokens = 0;
+        }
+        let before = mine.share();
+        let arrived = lease.granted.tokens.saturating_sub(mine.granted.tokens);
+        mine.granted = lease.granted;
+        let share = mine.share();
+        if before == Share::NONE && share != Share::NONE {
+            mine.use_.served_since = now;
+        }
+        match mine.bucket {
+            Some(bucket) if share != before || arrived > 0 => {
+                buckets.grow(bucket, now, share, Tokens(clamp(arrived)));
+            }
+            Some(_) => {}
+            None => mine.released.tokens += arrived,
+        }
+    }
+
+    /// Drops everything held here: nothing is used that another may hold by now.
+    fn lose_session(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
+        if self.session.take().is_some() && !self.outbox.said_goodbye() {
+            self.counters.sessions_lost += 1;
+            self.counters.lost_while_valid += u64::from(now < self.valid_until);
+        }
+        for mine in self.mine.values_mut() {
+            if let Some(bucket) = mine.bucket {
+                buckets.forfeit(bucket, now);
+            }
+            mine.granted = Amounts::default();
+            mine.released = Amounts::default();
+            mine.born = None;
+            mine.want = Rate::ZERO;
+            mine.min = Tokens::ZERO;
+            mine.requeue = false;
+            mine.said = 0;
+            mine.due = None;
+        }
+        self.timers.clear();
+        self.dirty.clear();
+        self.valid_until = Nanos::ZERO;
+        self.nonce = self.rng.next_u64();
+        self.outbox = Outbox::default();
+        self.liveness.session_over();
+        self.mine.retain(|_, mine| mine.bucket.is_some());
+    }
+
+    fn forget(&mut self, id: BucketId) {
+        if let Some(Mine { due: Some(due), .. }) = self.mine.remove(&id) {
+            self.timers.remove(&(due, id));
+        }
+        self.dirty.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests;

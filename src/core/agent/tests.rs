@@ -1,0 +1,250 @@
+//! Directed tests of few agents over a log without faults. Faults are the simulation's affair
+//! (`tests/simulation`).
+
+use super::*;
+use crate::core::bucket::Bucket;
+use crate::core::placement::{bucket_id, limit_id};
+use crate::core::share::Usage;
+use crate::core::units::SECOND;
+
+const TTL: Nanos = Nanos::from_secs(15);
+const STEP: Nanos = Nanos::from_millis(5);
+const BUCKET: BucketRef = BucketRef(0);
+
+/// One plain bucket.
+struct Plain {
+    bucket: Bucket,
+    usage: Usage,
+}
+
+impl Plain {
+    fn settle(&mut self, now: Nanos) {
+        self.bucket.settle(now, Tokens::ZERO);
+    }
+}
+
+impl Buckets for Plain {
+    fn usage(&mut self, _: BucketRef, now: Nanos) -> Usage {
+        self.settle(now);
+        Usage { level: self.bucket.level(), full: self.bucket.is_full(), ..std::mem::take(&mut self.usage) }
+    }
+    fn grow(&mut self, _: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
+        self.settle(now);
+        self.bucket.reshape(share.burst, share.refill());
+        self.bucket.put(arrived);
+    }
+    fn shrink(&mut self, _: BucketRef, now: Nanos, share: Share) -> Tokens {
+        self.settle(now);
+        self.bucket.reshape(share.burst, share.refill())
+    }
+    fn forfeit(&mut self, _: BucketRef, now: Nanos) {
+        self.shrink(BUCKET, now, Share::NONE);
+    }
+}
+
+struct Process {
+    agent: Agent,
+    plain: Plain,
+    read: usize,
+    demand_ms: u64,
+    granted: u64,
+    up: bool,
+}
+
+struct Fleet {
+    now: Nanos,
+    log: Vec<Vec<u8>>,
+    processes: Vec<Process>,
+    limit: Limit,
+}
+
+impl Fleet {
+    fn new(permits: u64, burst: u64) -> Fleet {
+        let limit = Limit::token_bucket(permits, Nanos(SECOND), burst).unwrap();
+        Fleet { now: Nanos::from_secs(1), log: Vec::new(), processes: Vec::new(), limit }
+    }
+
+    /// A process that asks `per_ms` times a millisecond.
+    fn join(&mut self, per_ms: u64) -> usize {
+        let mut agent = Agent::new(Settings::with_ttl(TTL), 77 + self.processes.len() as u64, "test");
+        agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &self.limit, BUCKET);
+        let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), self.now);
+        let plain = Plain { bucket, usage: Usage::default() };
+        self.processes.push(Process { agent, plain, read: 0, demand_ms: per_ms, granted: 0, up: true });
+        self.processes.len() - 1
+    }
+
+    fn run(&mut self, ms: u64) {
+        let end = self.now.plus(Nanos::from_millis(ms));
+        while self.now < end {
+            self.now = self.now.plus(STEP);
+            for process in self.processes.iter_mut().filter(|process| process.up) {
+                let Process { agent, plain, .. } = process;
+                while process.read < self.log.len() {
+                    let offset = process.read;
+                    process.read += 1;
+                    agent.on_record(self.now, offset as u64, &self.log[offset], plain);
+                }
+                agent.on_caught_up(self.now);
+                for _ in 0..process.demand_ms * STEP.0 / 1_000_000 {
+                    plain.settle(self.now);
+                    plain.usage.asked = plain.usage.asked.plus(Tokens::permits(1));
+                    let usable = self.now < agent.valid_until();
+                    if usable && plain.bucket.take(Tokens::permits(1)) {
+                        process.granted += 1;
+                    } else {
+                        plain.usage.refused = true;
+                        plain.usage.largest = Tokens::permits(1);
+                    }
+                }
+                if process.demand_ms > 0 {
+                    agent.on_activity(self.now, BUCKET, plain);
+                }
+                agent.on_timer(self.now, plain);
+                while let Some(record) = agent.poll_send(self.now) {
+                    self.log.push(record);
+                }
+            }
+        }
+    }
+
+    fn rates(&self) -> Vec<u64> {
+        self.processes.iter().map(|process| process.agent.status(BUCKET).share.rate.0 / SECOND).collect()
+    }
+}
+
+#[test]
+fn a_process_alone_has_the_whole_limit_and_sends_only_heartbeats() {
+    let mut fleet = Fleet::new(1_000, 2_000);
+    fleet.join(5);
+    fleet.run(60_000);
+    assert_eq!(fleet.rates(), [1_000]);
+    let granted = fleet.processes[0].granted;
+    assert!((61_500..=62_000).contains(&granted), "{granted}");
+    let heartbeats = 60 / (15 / 3);
+    assert!(fleet.log.len() <= 1 + heartbeats, "{} records", fleet.log.len());
+}
+
+#[test]
+fn a_newcomer_among_saturated_holders_gets_its_fair_share_fast() {
+    let mut fleet = Fleet::new(1_000, 2_000);
+    for _ in 0..15 {
+        fleet.join(1);
+    }
+    fleet.run(5_000);
+    assert!(fleet.rates().iter().all(|rate| (60..=70).contains(rate)), "{:?}", fleet.rates());
+    let newcomer = fleet.join(1);
+    fleet.run(300);
+    assert!(fleet.rates()[newcomer] >= 50, "{:?}", fleet.rates());
+}
+
+#[test]
+fn demand_that_moves_takes_the_share_along() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(3_000);
+    assert!(fleet.rates().iter().all(|rate| (450..=550).contains(rate)), "{:?}", fleet.rates());
+    fleet.processes[0].demand_ms = 0;
+    fleet.run(1_000);
+    assert!(fleet.rates()[1] >= 900, "{:?}", fleet.rates());
+}
+
+#[test]
+fn the_share_of_a_silent_process_returns_after_its_time_to_live_and_not_before() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(5_000);
+    fleet.processes[0].up = false;
+    fleet.run(14_000);
+    assert!(fleet.rates()[1] < 600, "{:?}", fleet.rates());
+    fleet.run(3_000);
+    assert_eq!(fleet.rates()[1], 1_000);
+    // It comes back: nothing that it held is valid, and it finds its place again.
+    fleet.processes[0].up = true;
+    fleet.run(1_000);
+    assert_eq!(fleet.processes[0].agent.counters().sessions_lost, 1);
+    assert!(fleet.rates().iter().all(|rate| (400..=600).contains(rate)), "{:?}", fleet.rates());
+}
+
+#[test]
+fn a_clean_close_gives_the_share_back_at_once() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(5_000);
+    let now = fleet.now;
+    let Process { agent, plain, demand_ms, .. } = &mut fleet.processes[0];
+    *demand_ms = 0;
+    agent.close(now, plain);
+    fleet.run(50);
+    assert!(fleet.processes[0].agent.is_closed());
+    assert_eq!(fleet.rates()[1], 1_000);
+    assert_eq!(fleet.processes[0].agent.counters().sessions_lost, 0);
+}
+
+#[test]
+fn a_tiny_limit_is_passed_around() {
+    let mut fleet = Fleet::new(10, 10);
+    for _ in 0..30 {
+        fleet.join(1);
+    }
+    fleet.run(20_000);
+    let granted: Vec<u64> = fleet.processes.iter().map(|process| process.granted).collect();
+    let total: u64 = granted.iter().sum();
+    assert!((180..=210).contains(&total), "{total} of 210: {granted:?}");
+    assert!(granted.iter().all(|&granted| granted >= 2), "{granted:?}");
+}
+
+#[test]
+fn an_unused_share_is_given_back_and_the_session_ended() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(1);
+    fleet.run(1_000);
+    fleet.processes[0].demand_ms = 0;
+    fleet.run(45_000);
+    assert!(!fleet.processes[0].agent.has_session());
+    let records = fleet.log.len();
+    fleet.run(60_000);
+    assert_eq!(fleet.log.len(), records, "nothing is said about what nobody uses");
+    fleet.processes[0].demand_ms = 1;
+    fleet.run(100);
+    assert_eq!(fleet.rates(), [1_000]);
+}
+
+#[test]
+fn a_removed_bucket_returns_to_the_others() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(3_000);
+    let now = fleet.now;
+    let Process { agent, plain, demand_ms, .. } = &mut fleet.processes[0];
+    *demand_ms = 0;
+    agent.remove(now, BUCKET, plain);
+    fleet.run(100);
+    assert_eq!(fleet.rates()[1], 1_000);
+    assert!(fleet.processes[0].agent.mine.is_empty());
+}
+
+#[test]
+fn a_record_of_a_newer_format_stops_granting_and_garbage_does_not() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.run(1_000);
+    fleet.log.push(b"not a record".to_vec());
+    fleet.run(100);
+    assert!(fleet.processes[0].agent.has_session());
+    let mut newer = fleet.log[0].clone();
+    newer[1] = 99;
+    let body = newer.len() - 4;
+    fleet.log.push({
+        let sum = crate::core::record::tests::seal(&newer[..body]);
+        newer[body..].copy_from_slice(&sum);
+        newer
+    });
+    fleet.run(100);
+    assert!(fleet.processes[0].agent.is_halted());
+    assert_eq!(fleet.processes[0].agent.valid_until(), Nanos::ZERO);
+}
