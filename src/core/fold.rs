@@ -196,6 +196,11 @@ impl Fold {
         self.limits.get(&limit).copied()
     }
 
+    /// All limits.
+    pub fn limits(&self) -> impl Iterator<Item = (u128, LimitNumbers)> + '_ {
+        self.limits.iter().map(|(id, limit)| (*id, *limit))
+    }
+
     /// One bucket; `None` when nobody holds it and its pool is full.
     pub fn bucket(&self, bucket: BucketId) -> Option<&Shared> {
         self.buckets.get(&bucket)
