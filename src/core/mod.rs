@@ -12,6 +12,7 @@
 pub mod agent;
 pub mod allocate;
 pub mod bucket;
+pub mod codec;
 pub mod demand;
 pub mod fold;
 pub mod limit;

@@ -12,6 +12,7 @@
 //! Claims restate everything in numbers that only grow, so a lost, late, doubled or overtaken record does no
 //! harm. Decoding is total: any bytes are a record or a reasoned [`Refusal`].
 
+use super::codec::{Reader, Writer};
 use super::placement::BucketId;
 use super::siphash::hash128;
 use super::units::{Rate, Tokens};
@@ -20,8 +21,6 @@ use super::units::{Rate, Tokens};
 pub const FORMAT: u8 = 1;
 /// Most ops in a record: with the longest names still below Kafka's 1 MiB.
 pub const OPS_MAX: usize = 1024;
-/// Longest name or note in bytes; longer ones are cut where they are written.
-pub const TEXT_MAX: usize = 256;
 
 const MAGIC: u8 = b'T';
 const CHECKSUM_KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x7265_636f_7264_2d31);
@@ -154,7 +153,7 @@ impl Record {
             w.u64(digest);
         }
         w.varint(self.ops.len() as u128);
-        self.ops.iter().for_each(|op| w.op(op));
+        self.ops.iter().for_each(|op| write_op(&mut w, op));
         let checksum = checksum(&w.0);
         w.0.extend_from_slice(&checksum);
         w.0
@@ -187,7 +186,7 @@ impl Record {
     /// As [`Record::decode`], but for magic, format and checksum.
     pub fn decode_unsealed(body: &[u8]) -> Result<Record, Refusal> {
         let mut r = Reader(body);
-        let record = r.record().ok_or(Refusal::Garbage("malformed"))?;
+        let record = read_record(&mut r).ok_or(Refusal::Garbage("malformed"))?;
         if r.0.is_empty() {
             Ok(record)
         } else {
@@ -196,167 +195,78 @@ impl Record {
     }
 }
 
-/// `text` cut to [`TEXT_MAX`] bytes at a character's border.
-pub fn cut(text: &str) -> &str {
-    let end = (0..=text.len().min(TEXT_MAX)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    &text[..end]
-}
-
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_LEN] {
     (hash128(CHECKSUM_KEY.0, CHECKSUM_KEY.1, body) as u32).to_le_bytes()
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u128(&mut self, value: u128) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn varint(&mut self, mut value: u128) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
+fn write_op(w: &mut Writer, op: &Op) {
+    match op {
+        Op::Claim(c) => {
+            w.0.extend_from_slice(&[1, c.requeue.into()]);
+            w.u128(c.bucket.0);
+            w.u128(c.limit);
+            w.text(&c.name);
+            w.varint(c.released.rate);
+            w.varint(c.released.burst);
+            w.varint(c.released.tokens);
+            w.varint(c.want.0.into());
+            w.varint(c.min.0.into());
         }
-        self.0.push(value as u8);
-    }
-
-    fn text(&mut self, text: &str) {
-        let text = cut(text);
-        self.varint(text.len() as u128);
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    fn op(&mut self, op: &Op) {
-        match op {
-            Op::Claim(c) => {
-                self.0.extend_from_slice(&[1, c.requeue.into()]);
-                self.u128(c.bucket.0);
-                self.u128(c.limit);
-                self.text(&c.name);
-                self.varint(c.released.rate);
-                self.varint(c.released.burst);
-                self.varint(c.released.tokens);
-                self.varint(c.want.0.into());
-                self.varint(c.min.0.into());
-            }
-            Op::Evict { session, seq } => {
-                self.0.push(2);
-                self.varint((*session).into());
-                self.varint((*seq).into());
-            }
-            Op::Bye => self.0.push(3),
-            Op::Define(d) => {
-                self.0.push(4);
-                self.u128(d.limit);
-                self.varint(d.version.into());
-                self.varint(d.rate.0.into());
-                self.varint(d.burst.0.into());
-                self.text(&d.name);
-            }
+        Op::Evict { session, seq } => {
+            w.0.push(2);
+            w.varint((*session).into());
+            w.varint((*seq).into());
+        }
+        Op::Bye => w.0.push(3),
+        Op::Define(d) => {
+            w.0.push(4);
+            w.u128(d.limit);
+            w.varint(d.version.into());
+            w.varint(d.rate.0.into());
+            w.varint(d.burst.0.into());
+            w.text(&d.name);
         }
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn record(&mut self) -> Option<Record> {
-        let sender = self.varint()?;
-        let (nonce, seq, tag) = (self.u64()?, self.varint64()?, self.u64()?);
-        let sender = match sender {
-            0 => {
-                let ttl_ms = u32::try_from(self.varint()?).ok()?;
-                Sender::Hello { ttl_ms, newest_format: self.u8()?, note: self.text()? }
-            }
-            session => Sender::Session(u64::try_from(session - 1).ok()?),
-        };
-        let digest = if self.flag()? { Some((self.varint64()?, self.u64()?)) } else { None };
-        let count = usize::try_from(self.varint()?).ok().filter(|&count| count <= OPS_MAX)?;
-        let ops = (0..count).map(|_| self.op()).collect::<Option<_>>()?;
-        Some(Record { sender, nonce, seq, tag, digest, ops })
-    }
-
-    fn op(&mut self) -> Option<Op> {
-        Some(match self.u8()? {
-            1 => Op::Claim(Claim {
-                requeue: self.flag()?,
-                bucket: BucketId(self.u128()?),
-                limit: self.u128()?,
-                name: self.text()?,
-                released: Amounts { rate: self.varint()?, burst: self.varint()?, tokens: self.varint()? },
-                want: Rate(self.varint64()?),
-                min: Tokens(self.varint64()?),
-            }),
-            2 => Op::Evict { session: self.varint64()?, seq: self.varint64()? },
-            3 => Op::Bye,
-            4 => Op::Define(Define {
-                limit: self.u128()?,
-                version: self.varint64()?,
-                rate: Rate(self.varint64()?),
-                burst: Tokens(self.varint64()?),
-                name: self.text()?,
-            }),
-            _ => return None,
-        })
-    }
-
-    fn bytes(&mut self, count: usize) -> Option<&[u8]> {
-        let (head, tail) = self.0.split_at_checked(count)?;
-        self.0 = tail;
-        Some(head)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.bytes(1)?.first().copied()
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.u8()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
+fn read_record(r: &mut Reader<'_>) -> Option<Record> {
+    let sender = r.varint()?;
+    let (nonce, seq, tag) = (r.u64()?, r.varint64()?, r.u64()?);
+    let sender = match sender {
+        0 => {
+            let ttl_ms = u32::try_from(r.varint()?).ok()?;
+            Sender::Hello { ttl_ms, newest_format: r.u8()?, note: r.text()? }
         }
-    }
+        session => Sender::Session(u64::try_from(session - 1).ok()?),
+    };
+    let digest = if r.flag()? { Some((r.varint64()?, r.u64()?)) } else { None };
+    let count = usize::try_from(r.varint()?).ok().filter(|&count| count <= OPS_MAX)?;
+    let ops = (0..count).map(|_| read_op(r)).collect::<Option<_>>()?;
+    Some(Record { sender, nonce, seq, tag, digest, ops })
+}
 
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
-    }
-
-    fn u128(&mut self) -> Option<u128> {
-        Some(u128::from_le_bytes(self.bytes(16)?.try_into().ok()?))
-    }
-
-    fn varint(&mut self) -> Option<u128> {
-        let mut value = 0u128;
-        for shift in (0..128).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u128::from(byte & 0x7f);
-            // The nineteenth byte holds the last two bits.
-            if bits << shift >> shift != bits {
-                return None;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                // One value has one encoding: no padding zero at the end.
-                return (byte != 0 || shift == 0).then_some(value);
-            }
-        }
-        None
-    }
-
-    fn varint64(&mut self) -> Option<u64> {
-        u64::try_from(self.varint()?).ok()
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let count = usize::try_from(self.varint()?).ok().filter(|&count| count <= TEXT_MAX)?;
-        String::from_utf8(self.bytes(count)?.to_vec()).ok()
-    }
+fn read_op(r: &mut Reader<'_>) -> Option<Op> {
+    Some(match r.u8()? {
+        1 => Op::Claim(Claim {
+            requeue: r.flag()?,
+            bucket: BucketId(r.u128()?),
+            limit: r.u128()?,
+            name: r.text()?,
+            released: Amounts { rate: r.varint()?, burst: r.varint()?, tokens: r.varint()? },
+            want: Rate(r.varint64()?),
+            min: Tokens(r.varint64()?),
+        }),
+        2 => Op::Evict { session: r.varint64()?, seq: r.varint64()? },
+        3 => Op::Bye,
+        4 => Op::Define(Define {
+            limit: r.u128()?,
+            version: r.varint64()?,
+            rate: Rate(r.varint64()?),
+            burst: Tokens(r.varint64()?),
+            name: r.text()?,
+        }),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -437,13 +347,5 @@ pub(crate) mod tests {
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
         assert_eq!(Record::decode(&bytes), Err(Refusal::NewerFormat(FORMAT + 1)));
-    }
-
-    #[test]
-    fn long_texts_are_cut_at_a_character() {
-        let long = "ü".repeat(TEXT_MAX);
-        assert_eq!(cut(&long).len(), TEXT_MAX);
-        assert_eq!(cut(&format!("x{long}")).len(), TEXT_MAX - 1);
-        assert_eq!(cut("short"), "short");
     }
 }

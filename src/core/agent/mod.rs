@@ -15,11 +15,12 @@ mod liveness;
 mod policy;
 mod send;
 
+use super::codec::cut;
 use super::demand::Demand;
 use super::fold::{Fold, LimitNumbers};
 use super::limit::Limit;
 use super::placement::BucketId;
-use super::record::{cut, Amounts, Record, Refusal, Sender};
+use super::record::{Amounts, Record, Refusal, Sender};
 use super::rng::Rng;
 use super::share::{BucketRef, Buckets, Share};
 use super::units::{clamp, Nanos, Rate, Tokens};
