@@ -33,7 +33,7 @@ pub struct Session {
     pub last_seq: u64,
     /// Silence after which it may be evicted.
     pub ttl: Nanos,
-    buckets: BTreeSet<BucketId>,
+    pub(super) buckets: BTreeSet<BucketId>,
 }
 
 /// A limit's numbers.
@@ -174,10 +174,10 @@ pub struct Applied {
 /// The state of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
-    next: u64,
-    sessions: BTreeMap<u64, Session>,
-    limits: BTreeMap<u128, LimitNumbers>,
-    buckets: BTreeMap<BucketId, Shared>,
+    pub(super) next: u64,
+    pub(super) sessions: BTreeMap<u64, Session>,
+    pub(super) limits: BTreeMap<u128, LimitNumbers>,
+    pub(super) buckets: BTreeMap<BucketId, Shared>,
 }
 
 impl Fold {
@@ -375,4 +375,4 @@ impl Fold {
 
 #[cfg(test)]
 #[path = "fold_tests.rs"]
-mod tests;
+pub(crate) mod tests;

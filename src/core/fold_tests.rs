@@ -27,7 +27,7 @@ fn said(session: u64, nonce: u64, seq: u64, ops: Vec<Op>) -> Record {
 }
 
 /// Offsets count up by themselves.
-fn run(records: impl IntoIterator<Item = Record>) -> Fold {
+pub(crate) fn run(records: impl IntoIterator<Item = Record>) -> Fold {
     let mut fold = Fold::default();
     for record in records {
         let offset = fold.next();
@@ -170,7 +170,7 @@ fn a_lowered_limit_grants_nothing_until_its_holders_have_come_down() {
 }
 
 /// Hostile histories: few names, so that sessions, sequence numbers and buckets really meet.
-fn any_history() -> impl Strategy<Value = Vec<Record>> {
+pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
     let amount = prop_oneof![0u64..3_000, any::<u64>()];
     let op = prop_oneof![
         5 => (0u128..3, amount.clone(), amount.clone(), amount.clone(), prop_oneof![Just(0), 1..4_000u64], 0u64..1_500, any::<bool>())

@@ -21,4 +21,5 @@ pub mod record;
 pub mod rng;
 pub mod share;
 pub mod siphash;
+pub mod snapshot;
 pub mod units;

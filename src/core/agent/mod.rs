@@ -14,6 +14,7 @@
 mod liveness;
 mod policy;
 mod send;
+mod snapshots;
 
 use super::codec::cut;
 use super::demand::Demand;
@@ -26,6 +27,7 @@ use super::share::{BucketRef, Buckets, Share};
 use super::units::{clamp, Nanos, Rate, Tokens};
 use liveness::Liveness;
 use send::Outbox;
+use snapshots::Snapshots;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The times of the protocol. Only the time-to-live is the user's to choose.
@@ -76,6 +78,8 @@ pub struct Counters {
     pub clones: u64,
     /// Times the log could not be read on and was read anew.
     pub gaps: u64,
+    /// Snapshots handed out to be written.
+    pub snapshots_written: u64,
 }
 
 /// One bucket of this process as the fleet sees it.
@@ -159,6 +163,7 @@ pub struct Agent {
     valid_until: Nanos,
     outbox: Outbox,
     liveness: Liveness,
+    snapshots: Snapshots,
     mine: BTreeMap<BucketId, Mine>,
     by_ref: BTreeMap<BucketRef, BucketId>,
     /// Buckets to be claimed in the next record.
@@ -185,6 +190,7 @@ impl Agent {
             valid_until: Nanos::ZERO,
             outbox: Outbox::default(),
             liveness: Liveness::default(),
+            snapshots: Snapshots::default(),
             mine: BTreeMap::new(),
             by_ref: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -243,6 +249,7 @@ impl Agent {
         self.lose_session(now, buckets);
         self.fold = Fold::default();
         self.liveness = Liveness::default();
+        self.snapshots = Snapshots::default();
         self.caught_up = false;
         self.halted = false;
     }

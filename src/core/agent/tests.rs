@@ -248,3 +248,31 @@ fn a_record_of_a_newer_format_stops_granting_and_garbage_does_not() {
     assert!(fleet.processes[0].agent.is_halted());
     assert_eq!(fleet.processes[0].agent.valid_until(), Nanos::ZERO);
 }
+
+#[test]
+fn a_process_that_starts_from_a_snapshot_evicts_the_silent_as_one_that_read_everything() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.run(1_000);
+    for filler in 0..5_000 {
+        fleet.log.push(vec![filler as u8]);
+    }
+    fleet.run(1_000);
+    let written = fleet.processes[0].agent.counters().snapshots_written;
+    assert_eq!(written, 0, "the test's fleet does not ask for snapshots");
+    let now = fleet.now;
+    let messages = fleet.processes[0].agent.poll_snapshot(now).expect("5,000 offsets are worth one");
+    assert!(fleet.processes[0].agent.poll_snapshot(now).is_none(), "and the next one is not due");
+    let mut assembler = crate::core::snapshot::Assembler::default();
+    messages.iter().for_each(|chunk| assembler.push(&chunk.key, &chunk.value));
+    let (slot, fold) = assembler.newest().unwrap();
+    let newcomer = fleet.join(2);
+    fleet.processes[newcomer].read = fold.next() as usize;
+    fleet.processes[newcomer].agent.restore(now, slot, fold);
+    fleet.processes[0].up = false;
+    fleet.run(12_000);
+    assert_eq!(fleet.rates()[newcomer], 0, "the silent one's share is its own for its time-to-live");
+    fleet.run(8_000);
+    assert_eq!(fleet.rates()[newcomer], 1_000);
+    assert!(fleet.processes[newcomer].agent.poll_snapshot(fleet.now).is_none());
+}
