@@ -115,8 +115,29 @@ fn read_chunk(key: &[u8], value: &[u8]) -> Option<((u8, u32), Part)> {
     same.then(|| ((slot, index), Part { offset, digest, count, payload: value.0.to_vec() }))
 }
 
+/// The digest of everything in a partition but its buckets.
+pub(super) fn frame_digest(fold: &Fold) -> u128 {
+    let mut w = Writer(Vec::new());
+    write_frame(&mut w, fold);
+    hash128(DIGEST_KEY.0, DIGEST_KEY.1, &w.0)
+}
+
+/// The digest of one bucket.
+pub(super) fn bucket_digest(id: BucketId, shared: &Shared) -> u128 {
+    let mut w = Writer(Vec::new());
+    write_bucket(&mut w, id, shared);
+    hash128(DIGEST_KEY.0, DIGEST_KEY.1, &w.0)
+}
+
 fn encode(fold: &Fold) -> Vec<u8> {
     let mut w = Writer(Vec::new());
+    write_frame(&mut w, fold);
+    w.varint(fold.buckets.len() as u128);
+    fold.buckets.iter().for_each(|(id, shared)| write_bucket(&mut w, *id, shared));
+    w.0
+}
+
+fn write_frame(w: &mut Writer, fold: &Fold) {
     w.varint(fold.next.into());
     w.varint(fold.sessions.len() as u128);
     for (offset, session) in &fold.sessions {
@@ -132,22 +153,21 @@ fn encode(fold: &Fold) -> Vec<u8> {
         w.varint(limit.rate.0.into());
         w.varint(limit.burst.0.into());
     }
-    w.varint(fold.buckets.len() as u128);
-    for (id, shared) in &fold.buckets {
-        w.u128(id.0);
-        w.u128(shared.limit);
-        w.varint(shared.pool.0.into());
-        w.varint(shared.leases.len() as u128);
-        for lease in &shared.leases {
-            for offset in [lease.session, lease.born, lease.rank, lease.want.0, lease.min.0] {
-                w.varint(offset.into());
-            }
-            for amounts in [lease.granted, lease.released] {
-                [amounts.rate, amounts.burst, amounts.tokens].into_iter().for_each(|amount| w.varint(amount));
-            }
+}
+
+fn write_bucket(w: &mut Writer, id: BucketId, shared: &Shared) {
+    w.u128(id.0);
+    w.u128(shared.limit);
+    w.varint(shared.pool.0.into());
+    w.varint(shared.leases.len() as u128);
+    for lease in &shared.leases {
+        for number in [lease.session, lease.born, lease.rank, lease.want.0, lease.min.0] {
+            w.varint(number.into());
+        }
+        for amounts in [lease.granted, lease.released] {
+            [amounts.rate, amounts.burst, amounts.tokens].into_iter().for_each(|amount| w.varint(amount));
         }
     }
-    w.0
 }
 
 fn decode(body: &[u8]) -> Option<Fold> {

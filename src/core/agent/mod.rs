@@ -11,6 +11,7 @@
 //!   while the log was live (`liveness`);
 //! - when its session is gone it drops everything and starts anew under another nonce.
 
+mod digests;
 mod liveness;
 mod policy;
 mod send;
@@ -25,6 +26,7 @@ use super::record::{Amounts, Record, Refusal, Sender};
 use super::rng::Rng;
 use super::share::{BucketRef, Buckets, Share};
 use super::units::{clamp, Nanos, Rate, Tokens};
+use digests::Digests;
 use liveness::Liveness;
 use send::Outbox;
 use snapshots::Snapshots;
@@ -78,6 +80,8 @@ pub struct Counters {
     pub clones: u64,
     /// Times the log could not be read on and was read anew.
     pub gaps: u64,
+    /// Times another process's state differed from this one's.
+    pub digest_mismatches: u64,
     /// Snapshots handed out to be written.
     pub snapshots_written: u64,
 }
@@ -164,6 +168,8 @@ pub struct Agent {
     outbox: Outbox,
     liveness: Liveness,
     snapshots: Snapshots,
+    digests: Digests,
+    diverged: bool,
     mine: BTreeMap<BucketId, Mine>,
     by_ref: BTreeMap<BucketRef, BucketId>,
     /// Buckets to be claimed in the next record.
@@ -191,6 +197,8 @@ impl Agent {
             outbox: Outbox::default(),
             liveness: Liveness::default(),
             snapshots: Snapshots::default(),
+            digests: Digests::default(),
+            diverged: false,
             mine: BTreeMap::new(),
             by_ref: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -250,6 +258,8 @@ impl Agent {
         self.fold = Fold::default();
         self.liveness = Liveness::default();
         self.snapshots = Snapshots::default();
+        self.digests = Digests::default();
+        self.diverged = false;
         self.caught_up = false;
         self.halted = false;
     }
@@ -261,7 +271,8 @@ impl Agent {
             Ok(record) => record,
             Err(Refusal::Garbage(_)) => {
                 self.counters.records_refused += 1;
-                return self.fold.skip(offset);
+                self.fold.skip(offset);
+                return self.digests.mark(&self.fold);
             }
             Err(Refusal::NewerFormat(_)) => {
                 self.halted = true;
@@ -273,7 +284,10 @@ impl Agent {
             return;
         }
         let applied = self.fold.apply(offset, &record);
+        self.digests.touched(&applied.touched);
+        self.digests.mark(&self.fold);
         if let Ok(session) = applied.session {
+            self.compare_digest(record.digest);
             self.liveness.heard(now, session, self.settings.heartbeat(false));
             let own_hello = matches!(record.sender, Sender::Hello { .. }) && record.nonce == self.nonce;
             if own_hello && self.outbox.is_hello(record.tag) {

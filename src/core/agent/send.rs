@@ -248,6 +248,6 @@ impl Agent {
         self.outbox.flights.push_back(Flight { seq, tag, sent: now, claims });
         self.outbox.sent_at = now;
         self.outbox.probe = false;
-        Record { sender, nonce: self.nonce, seq, tag, digest: None, ops }.encode()
+        Record { sender, nonce: self.nonce, seq, tag, digest: self.digests.newest(), ops }.encode()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The live session with the lowest offset writes; nothing depends on there being only one writer.
 
+use super::digests::Digests;
 use super::Agent;
 use crate::core::fold::Fold;
 use crate::core::snapshot::{chunks, Chunk, SLOTS};
@@ -31,6 +32,7 @@ impl Agent {
             // As if it had spoken just now: its silence counts from here.
             self.liveness.heard(now, *session, self.settings.heartbeat(false));
         }
+        self.digests = Digests::of(&fold);
         self.fold = fold;
     }
 

@@ -276,3 +276,24 @@ fn a_process_that_starts_from_a_snapshot_evicts_the_silent_as_one_that_read_ever
     assert_eq!(fleet.rates()[newcomer], 1_000);
     assert!(fleet.processes[newcomer].agent.poll_snapshot(fleet.now).is_none());
 }
+
+#[test]
+fn processes_that_read_the_same_log_say_the_same_digests_and_one_that_read_another_is_found_out() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(1_000);
+    fleet.log.extend(vec![b"filler".to_vec(); 70]);
+    fleet.run(20_000);
+    assert!(fleet.processes.iter().all(|process| process.agent.counters().digest_mismatches == 0));
+    // A third one to whom the log shows something else in place of the first claim.
+    let liar = fleet.join(0);
+    fleet.processes[liar].read = 1;
+    fleet.run(5_000);
+    assert!(fleet.processes[liar].agent.has_diverged());
+    let Process { agent, plain, read, .. } = &mut fleet.processes[liar];
+    agent.on_gap(fleet.now, plain);
+    *read = 0;
+    fleet.run(5_000);
+    assert!(!fleet.processes[liar].agent.has_diverged(), "read anew, it agrees");
+}
