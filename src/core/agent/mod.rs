@@ -460,7 +460,7 @@ impl Agent {
         self.dirty.clear();
         self.valid_until = Nanos::ZERO;
         self.nonce = self.rng.next_u64();
-        self.outbox = Outbox::default();
+        self.outbox = self.outbox.next_session();
         self.liveness.session_over();
         self.mine.retain(|_, mine| mine.bucket.is_some());
     }

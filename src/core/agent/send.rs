@@ -8,8 +8,8 @@ use super::Agent;
 use crate::core::fold::LimitNumbers;
 use crate::core::placement::BucketId;
 use crate::core::record::{Claim, Define, Op, Record, Sender, FORMAT, OPS_MAX};
-use crate::core::units::{Nanos, Rate};
-use std::collections::{BTreeSet, VecDeque};
+use crate::core::units::{Nanos, Rate, Tokens};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A record that is not read back for this long is said again; doubles up to a heartbeat.
 const RESEND: Nanos = Nanos::from_millis(300);
@@ -38,6 +38,8 @@ pub(super) struct Outbox {
     sent_at: Nanos,
     resend: Nanos,
     evictions: Vec<(u64, u64)>,
+    /// Said in every record until the fold has them.
+    defines: BTreeMap<u128, Define>,
     /// A record is wanted although nothing is to be said: to prove that the log is live.
     pub(super) probe: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Outbox {
             sent_at: Nanos::ZERO,
             resend: RESEND,
             evictions: Vec::new(),
+            defines: BTreeMap::new(),
             probe: false,
         }
     }
@@ -79,12 +82,42 @@ impl Outbox {
         self.flights.iter().any(|flight| flight.claims.contains(&id))
     }
 
+    /// What has to survive the session.
+    pub(super) fn next_session(&mut self) -> Outbox {
+        Outbox { defines: std::mem::take(&mut self.defines), ..Outbox::default() }
+    }
+
     pub(super) fn evict(&mut self, session: u64, seq: u64) {
         self.evictions.push((session, seq));
     }
 }
 
+/// Most limits that wait to be defined in one partition.
+const DEFINES_MAX: usize = 64;
+
 impl Agent {
+    /// Changes a limit for the whole fleet: every process switches where it reads the definition in the log. The
+    /// version is one above the highest known. False = too many definitions wait already.
+    pub fn define(&mut self, limit: u128, name: &str, rate: Rate, burst: Tokens) -> bool {
+        let known = self.fold.limit(limit).map_or(1, |known| known.version);
+        let waiting = self.outbox.defines.get(&limit).map_or(0, |define| define.version);
+        if self.outbox.defines.len() >= DEFINES_MAX && waiting == 0 {
+            return false;
+        }
+        let define = Define { limit, version: known.max(waiting) + 1, rate, burst, name: name.to_owned() };
+        self.outbox.defines.insert(limit, define);
+        true
+    }
+
+    /// Whether a definition waits to be read back.
+    pub fn is_defining(&self) -> bool {
+        !self.outbox.defines.is_empty()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.dirty.is_empty() || self.is_defining()
+    }
+
     /// The next record to append, if something is to be said. Call until `None` after every other call.
     pub fn poll_send(&mut self, now: Nanos) -> Option<Vec<u8>> {
         if !self.caught_up || self.halted {
@@ -98,7 +131,7 @@ impl Agent {
                     self.count_resend(now);
                     Some(hello)
                 }
-                None if !self.closing && !self.dirty.is_empty() => Some(self.say_hello(now)),
+                None if !self.closing && self.has_news() => Some(self.say_hello(now)),
                 _ => None,
             };
         }
@@ -109,7 +142,7 @@ impl Agent {
         }
         let heartbeat = now >= self.outbox.sent_at.plus(self.heartbeat());
         let probe = self.outbox.probe || !self.outbox.evictions.is_empty();
-        if !in_flight && !goodbye && !heartbeat && !probe && self.dirty.is_empty() {
+        if !in_flight && !goodbye && !heartbeat && !probe && !self.has_news() {
             return None;
         }
         if in_flight {
@@ -153,6 +186,12 @@ impl Agent {
         self.outbox.hello = None;
         self.outbox.resend = RESEND;
         self.outbox.probe = false;
+        let fold = &self.fold;
+        self.outbox.defines.retain(|id, define| {
+            let known =
+                fold.limit(*id).map_or((0, Rate::ZERO, Tokens::ZERO), |known| (known.version, known.rate, known.burst));
+            known.0 < define.version || (known.0 == define.version && (known.1, known.2) != (define.rate, define.burst))
+        });
         self.liveness.read_back(now, self.settings.heartbeat(false));
         // What was said before and not read is dead.
         for dead in read {
@@ -220,6 +259,11 @@ impl Agent {
         self.outbox.seq += 1;
         let seq = self.outbox.seq;
         let mut defined = BTreeSet::new();
+        for (id, define) in &mut self.outbox.defines {
+            // Another process may have defined it meanwhile: the later one wins.
+            define.version = define.version.max(self.fold.limit(*id).map_or(0, |known| known.version + 1));
+            ops.push(Op::Define(define.clone()));
+        }
         for id in &claims {
             self.dirty.remove(id);
             let Some(mine) = self.mine.get_mut(id) else { continue };
@@ -236,7 +280,7 @@ impl Agent {
             mine.use_.claimed_at = now;
         }
         // A requeue that is lost is not said again: the next turn comes by itself.
-        let here = self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
+        let here = self.is_defining() || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
         if matches!(sender, Sender::Session(_)) && (self.closing || !here) && self.dirty.is_empty() {
             ops.push(Op::Bye);
             self.outbox.goodbye = true;

@@ -297,3 +297,55 @@ fn processes_that_read_the_same_log_say_the_same_digests_and_one_that_read_anoth
     fleet.run(5_000);
     assert!(!fleet.processes[liar].agent.has_diverged(), "read anew, it agrees");
 }
+
+#[test]
+fn a_limit_changed_by_one_process_holds_for_all_of_them_at_once() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(3_000);
+    let limit = limit_id("orders", 0);
+    let define = |fleet: &mut Fleet, permits| {
+        let rate = Rate::of(permits, Nanos(SECOND));
+        assert!(fleet.processes[0].agent.define(limit, "orders", rate, Tokens::permits(100)));
+        fleet.run(200);
+        assert!(!fleet.processes[0].agent.is_defining());
+        let versions = fleet.processes.iter().map(|process| process.agent.fold().limit(limit).unwrap().version);
+        versions.collect::<Vec<_>>()
+    };
+    assert_eq!(define(&mut fleet, 400), [2, 2]);
+    assert!(fleet.rates().iter().sum::<u64>() <= 400, "{:?}", fleet.rates());
+    assert!(fleet.rates().iter().all(|rate| (180..=220).contains(rate)), "{:?}", fleet.rates());
+    assert_eq!(define(&mut fleet, 3_000), [3, 3]);
+    assert!(fleet.rates().iter().sum::<u64>() > 2_900, "{:?}", fleet.rates());
+}
+
+#[test]
+fn a_limit_can_be_changed_by_a_process_that_uses_nothing_of_it() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    let operator = fleet.join(0);
+    fleet.run(1_000);
+    let rate = Rate::of(70, Nanos(SECOND));
+    assert!(fleet.processes[operator].agent.define(limit_id("orders", 0), "orders", rate, Tokens::permits(5)));
+    fleet.run(200);
+    assert_eq!(fleet.rates()[0], 70);
+    fleet.run(10_000);
+    assert!(!fleet.processes[operator].agent.has_session(), "it says goodbye when that is done");
+}
+
+#[test]
+fn of_two_changes_at_the_same_time_the_later_one_in_the_log_wins() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(1_000);
+    for (process, permits) in [(0, 100), (1, 200)] {
+        let rate = Rate::of(permits, Nanos(SECOND));
+        assert!(fleet.processes[process].agent.define(limit_id("orders", 0), "orders", rate, Tokens::permits(9)));
+    }
+    fleet.run(1_000);
+    assert!(fleet.processes.iter().all(|process| !process.agent.is_defining()));
+    let total: u64 = fleet.rates().iter().sum();
+    assert!((190..=200).contains(&total), "{:?}", fleet.rates());
+}
