@@ -1,0 +1,243 @@
+//! A log in this process: what tests, and runtimes that share nothing with other processes, use in place of Kafka.
+//!
+//! Nothing queues here but the log itself. A follower whose channel is full stays where it is in the log, and a thread
+//! that lives only as long as somebody is behind tries again every `RETRY`: nothing is dropped, nobody blocks.
+
+use super::{LogStore, StorageEvent, StorageInfo};
+use crossbeam::channel::{Sender, TrySendError};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a follower with a full channel waits for the next try.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// The log itself. Clones are the same log.
+#[derive(Clone)]
+pub struct MemoryHub {
+    hub: Arc<Mutex<Hub>>,
+}
+
+/// One user of a [`MemoryHub`].
+pub struct MemoryLog {
+    hub: MemoryHub,
+    id: u64,
+    last_append: Option<Instant>,
+    failed: u64,
+    open: bool,
+}
+
+struct Hub {
+    partitions: Vec<Vec<Vec<u8>>>,
+    users: BTreeMap<u64, User>,
+    next_id: u64,
+    down: bool,
+    retrying: bool,
+}
+
+struct User {
+    events: Sender<StorageEvent>,
+    topics_told: bool,
+    down_told: bool,
+    followed: BTreeMap<u32, Cursor>,
+    once_followed: BTreeSet<u32>,
+}
+
+/// Where a follower is: `caught_up_at` is the end of the partition when it was followed, `None` once that was said.
+struct Cursor {
+    gap: bool,
+    next: usize,
+    caught_up_at: Option<usize>,
+}
+
+impl MemoryHub {
+    pub fn new(partitions: u32) -> MemoryHub {
+        let hub = Hub {
+            partitions: vec![Vec::new(); partitions as usize],
+            users: BTreeMap::new(),
+            next_id: 0,
+            down: false,
+            retrying: false,
+        };
+        MemoryHub { hub: Arc::new(Mutex::new(hub)) }
+    }
+
+    pub fn open(&self, events: Sender<StorageEvent>) -> MemoryLog {
+        let mut hub = self.hub.lock();
+        let id = hub.next_id;
+        hub.next_id += 1;
+        let user = User {
+            events,
+            topics_told: false,
+            down_told: false,
+            followed: BTreeMap::new(),
+            once_followed: BTreeSet::new(),
+        };
+        hub.users.insert(id, user);
+        drop(hub);
+        self.deliver();
+        MemoryLog { hub: self.clone(), id, last_append: None, failed: 0, open: true }
+    }
+
+    /// Down: appends vanish and nothing is delivered. Up again: delivery goes on where it stopped, in order.
+    pub fn set_down(&self, down: bool) {
+        self.hub.lock().down = down;
+        self.deliver();
+    }
+
+    /// Records in the partition.
+    pub fn records(&self, partition: u32) -> usize {
+        self.hub.lock().partitions[partition as usize].len()
+    }
+
+    /// Hands out what there is; leaves the rest to a thread when a channel was full.
+    fn deliver(&self) {
+        let mut hub = self.hub.lock();
+        if hub.pump() && !hub.retrying {
+            hub.retrying = true;
+            let again = self.clone();
+            // Without the thread the next append or follow delivers: later, but nothing is lost.
+            if std::thread::Builder::new().name("tidegate-memory".into()).spawn(move || again.retry()).is_err() {
+                hub.retrying = false;
+            }
+        }
+    }
+
+    fn retry(&self) {
+        loop {
+            std::thread::sleep(RETRY);
+            let mut hub = self.hub.lock();
+            if !hub.pump() {
+                hub.retrying = false;
+                return;
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// True: somebody's channel was full.
+    fn pump(&mut self) -> bool {
+        let (partitions, down) = (&self.partitions, self.down);
+        let mut full = false;
+        self.users.retain(|_, user| match user.pump(partitions, down) {
+            Ok(()) => true,
+            Err(Stop::Full) => {
+                full = true;
+                true
+            }
+            Err(Stop::Gone) => false,
+        });
+        full
+    }
+}
+
+enum Stop {
+    Full,
+    Gone,
+}
+
+impl User {
+    fn pump(&mut self, partitions: &[Vec<Vec<u8>>], down: bool) -> Result<(), Stop> {
+        let send = |event| {
+            self.events.try_send(event).map_err(|e| match e {
+                TrySendError::Full(_) => Stop::Full,
+                TrySendError::Disconnected(_) => Stop::Gone,
+            })
+        };
+        if down != self.down_told {
+            let trouble = StorageEvent::Trouble { message: "the log in memory was switched off".into(), fatal: false };
+            send(if down { trouble } else { StorageEvent::Recovered })?;
+            self.down_told = down;
+        }
+        if down {
+            return Ok(());
+        }
+        if !self.topics_told {
+            send(StorageEvent::Topics { partitions: partitions.len() as u32, replication: 1 })?;
+            self.topics_told = true;
+        }
+        for (&partition, cursor) in &mut self.followed {
+            if cursor.gap {
+                send(StorageEvent::Gap { partition, reason: "followed anew".into() })?;
+                cursor.gap = false;
+            }
+            let log = &partitions[partition as usize];
+            loop {
+                if cursor.caught_up_at.is_some_and(|end| cursor.next >= end) {
+                    send(StorageEvent::CaughtUp { partition })?;
+                    cursor.caught_up_at = None;
+                }
+                let Some(record) = log.get(cursor.next) else { break };
+                send(StorageEvent::Record { partition, offset: cursor.next as u64, bytes: record.clone() })?;
+                cursor.next += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LogStore for MemoryLog {
+    fn follow(&mut self, partition: u32) {
+        {
+            let mut hub = self.hub.hub.lock();
+            let Some(end) = hub.partitions.get(partition as usize).map(Vec::len) else { return };
+            let Some(user) = hub.users.get_mut(&self.id) else { return };
+            let gap = !user.once_followed.insert(partition);
+            user.followed.insert(partition, Cursor { gap, next: 0, caught_up_at: Some(end) });
+        }
+        self.hub.deliver();
+    }
+
+    fn unfollow(&mut self, partition: u32) {
+        if let Some(user) = self.hub.hub.lock().users.get_mut(&self.id) {
+            user.followed.remove(&partition);
+        }
+    }
+
+    fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {
+        {
+            let mut hub = self.hub.hub.lock();
+            let down = hub.down;
+            let log = hub.partitions.get_mut(partition as usize).filter(|_| self.open);
+            let Some(log) = log else {
+                self.failed += 1;
+                return false;
+            };
+            if down {
+                return true;
+            }
+            log.push(record);
+        }
+        self.last_append = Some(Instant::now());
+        self.hub.deliver();
+        true
+    }
+
+    fn info(&self) -> StorageInfo {
+        StorageInfo {
+            backend: "memory",
+            partitions: self.hub.hub.lock().partitions.len() as u32,
+            replication: 1,
+            ack_age: self.last_append.map(|at| at.elapsed()),
+            appends_failed: self.failed,
+            ..StorageInfo::default()
+        }
+    }
+
+    fn close(&mut self, _timeout: Duration) {
+        self.open = false;
+        self.hub.hub.lock().users.remove(&self.id);
+    }
+}
+
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        self.close(Duration::ZERO);
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;
