@@ -6,12 +6,13 @@
 //! - what it uses is never more than what the fold reserves: growth counts when it is *read*, a shrink
 //!   before it is *said*, and is never taken back ([`Agent::on_record`], `policy`);
 //! - its shares are valid for less than the time-to-live from *before a record was sent* that it has since
-//!   read back accepted (`send`);
+//!   read back accepted (`send`), and longer only in an outage that it ran through (`keep`);
 //! - it evicts another only after witnessing that one's silence for the whole time-to-live on its own clock,
 //!   while the log was live (`liveness`);
 //! - when its session is gone it drops everything and starts anew under another nonce.
 
 mod digests;
+mod keep;
 mod liveness;
 mod policy;
 mod send;
@@ -20,29 +21,37 @@ mod snapshots;
 use super::codec::cut;
 use super::demand::Demand;
 use super::fold::{Fold, LimitNumbers};
-use super::limit::Limit;
+use super::limit::{Limit, Outage};
 use super::placement::BucketId;
 use super::record::{Amounts, Record, Refusal, Sender};
 use super::rng::Rng;
 use super::share::{BucketRef, Buckets, Share};
 use super::units::{clamp, Nanos, Rate, Tokens};
 use digests::Digests;
+use keep::Keep;
 use liveness::Liveness;
 use send::Outbox;
 use snapshots::Snapshots;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The times of the protocol. Only the time-to-live is the user's to choose.
+/// The times of the protocol: all follow from the time-to-live. And what to do when the log is away.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Silence after which others may take this process's shares.
     pub ttl: Nanos,
+    /// What it does with its share when it cannot renew.
+    pub outage: Outage,
 }
 
 impl Settings {
-    /// Everything follows from the time-to-live.
+    /// As the user chose.
+    pub fn new(ttl: Nanos, outage: Outage) -> Settings {
+        Settings { ttl, outage }
+    }
+
+    /// With the default for outages.
     pub fn with_ttl(ttl: Nanos) -> Settings {
-        Settings { ttl }
+        Settings::new(ttl, Outage::default())
     }
 
     /// How much earlier than the others its owner takes a share for expired: covers clocks whose rates
@@ -165,6 +174,7 @@ pub struct Agent {
     session: Option<u64>,
     nonce: u64,
     valid_until: Nanos,
+    keep: Keep,
     outbox: Outbox,
     liveness: Liveness,
     snapshots: Snapshots,
@@ -194,6 +204,7 @@ impl Agent {
             session: None,
             nonce,
             valid_until: Nanos::ZERO,
+            keep: Keep::default(),
             outbox: Outbox::default(),
             liveness: Liveness::default(),
             snapshots: Snapshots::default(),
@@ -321,6 +332,7 @@ impl Agent {
 
     /// Time has passed: call at or after [`Agent::next_timer`].
     pub fn on_timer(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
+        self.look_at_the_clock(now);
         while let Some(&(due, id)) = self.timers.first().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, id));
             if let Some(mine) = self.mine.get_mut(&id) {
@@ -336,10 +348,10 @@ impl Agent {
     pub fn next_timer(&self) -> Nanos {
         let policy = self.timers.first().map_or(Nanos::NEVER, |(due, _)| *due);
         let silence = if self.session.is_some() { self.liveness.next_check } else { Nanos::NEVER };
-        policy.min(silence).min(self.next_send())
+        policy.min(silence).min(self.next_look()).min(self.next_send())
     }
 
-    /// Shares may be used strictly before this; zero without a session.
+    /// Shares are renewed up to here; zero without a session. [`Agent::usable_until`] is what counts.
     pub fn valid_until(&self) -> Nanos {
         self.valid_until
     }
@@ -428,7 +440,8 @@ impl Agent {
         if before == Share::NONE && share != Share::NONE {
             mine.use_.served_since = now;
         }
-        match mine.bucket {
+        // What was not wanted any more when it came goes straight back, unused: a goodbye may be in the log already.
+        match mine.bucket.filter(|_| mine.want > Rate::ZERO) {
             Some(bucket) if share != before || arrived > 0 => {
                 buckets.grow(bucket, now, share, Tokens(clamp(arrived)));
             }
@@ -459,6 +472,7 @@ impl Agent {
         self.timers.clear();
         self.dirty.clear();
         self.valid_until = Nanos::ZERO;
+        self.keep.session_over();
         self.nonce = self.rng.next_u64();
         self.outbox = self.outbox.next_session();
         self.liveness.session_over();
@@ -473,5 +487,7 @@ impl Agent {
     }
 }
 
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use crate::core::record::{Claim, Define, Op, Record, Sender, FORMAT, OPS_MAX};
 use crate::core::units::{Nanos, Rate, Tokens};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A record that is not read back for this long is said again; doubles up to a heartbeat.
+/// A record that is not read back for this long is said again; doubles up to a quarter of a heartbeat, which is how
+/// soon this process finds that the log is back.
 const RESEND: Nanos = Nanos::from_millis(300);
 /// Records whose read-back is still hoped for; the oldest is forgotten beyond, and then renews nothing.
 const FLIGHTS_MAX: usize = 64;
@@ -34,7 +35,8 @@ pub(super) struct Outbox {
     flights: VecDeque<Flight>,
     /// The Hello is repeated byte by byte until it is read back accepted.
     hello: Option<Vec<u8>>,
-    goodbye: bool,
+    /// The seq of the last goodbye that may still end the session.
+    goodbye: Option<u64>,
     sent_at: Nanos,
     resend: Nanos,
     evictions: Vec<(u64, u64)>,
@@ -50,7 +52,7 @@ impl Default for Outbox {
             seq: 0,
             flights: VecDeque::new(),
             hello: None,
-            goodbye: false,
+            goodbye: None,
             sent_at: Nanos::ZERO,
             resend: RESEND,
             evictions: Vec::new(),
@@ -70,7 +72,7 @@ impl Outbox {
     }
 
     pub(super) fn said_goodbye(&self) -> bool {
-        self.goodbye
+        self.goodbye.is_some()
     }
 
     pub(super) fn in_flight(&self) -> bool {
@@ -136,7 +138,7 @@ impl Agent {
             };
         }
         let in_flight = self.outbox.in_flight();
-        let goodbye = self.closing && !self.outbox.goodbye;
+        let goodbye = self.closing && !self.outbox.said_goodbye();
         if in_flight && !overdue && !goodbye {
             return None;
         }
@@ -183,6 +185,10 @@ impl Agent {
         let Some(confirmed) = read.pop() else { return false };
         let valid = confirmed.sent.plus(self.settings.ttl).since(self.settings.margin());
         self.valid_until = self.valid_until.max(valid);
+        self.keep.read_back(confirmed.sent);
+        if self.outbox.goodbye.is_some_and(|seq| seq <= record.seq) && self.session_lives() {
+            self.outbox.goodbye = None;
+        }
         self.outbox.hello = None;
         self.outbox.resend = RESEND;
         self.outbox.probe = false;
@@ -210,6 +216,10 @@ impl Agent {
         true
     }
 
+    fn session_lives(&self) -> bool {
+        self.session.is_some_and(|session| self.fold.sessions().contains_key(&session))
+    }
+
     /// The last claim of a bucket stands in the log: a bucket that left can be forgotten.
     fn claim_confirmed(&mut self, id: BucketId) {
         let held = self.session.and_then(|session| self.fold.bucket(id)?.lease(session)).is_some();
@@ -231,7 +241,7 @@ impl Agent {
         self.counters.records_sent += 1;
         self.counters.records_resent += 1;
         self.outbox.sent_at = now;
-        let longest = self.settings.heartbeat(false);
+        let longest = self.settings.heartbeat(false).part(1, 4).max(RESEND);
         self.outbox.resend = Nanos(self.outbox.resend.0.saturating_mul(2)).min(longest);
     }
 
@@ -283,7 +293,7 @@ impl Agent {
         let here = self.is_defining() || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
         if matches!(sender, Sender::Session(_)) && (self.closing || !here) && self.dirty.is_empty() {
             ops.push(Op::Bye);
-            self.outbox.goodbye = true;
+            self.outbox.goodbye = Some(seq);
         }
         let tag = self.rng.next_u64();
         if self.outbox.flights.len() >= FLIGHTS_MAX {

@@ -7,12 +7,12 @@ use crate::core::placement::{bucket_id, limit_id};
 use crate::core::share::Usage;
 use crate::core::units::SECOND;
 
-const TTL: Nanos = Nanos::from_secs(15);
-const STEP: Nanos = Nanos::from_millis(5);
-const BUCKET: BucketRef = BucketRef(0);
+pub(super) const TTL: Nanos = Nanos::from_secs(15);
+pub(super) const STEP: Nanos = Nanos::from_millis(5);
+pub(super) const BUCKET: BucketRef = BucketRef(0);
 
 /// One plain bucket.
-struct Plain {
+pub(super) struct Plain {
     bucket: Bucket,
     usage: Usage,
 }
@@ -42,39 +42,43 @@ impl Buckets for Plain {
     }
 }
 
-struct Process {
-    agent: Agent,
-    plain: Plain,
+pub(super) struct Process {
+    pub(super) agent: Agent,
+    pub(super) plain: Plain,
     read: usize,
     demand_ms: u64,
-    granted: u64,
-    up: bool,
+    pub(super) granted: u64,
+    pub(super) up: bool,
+    /// What it sends is lost.
+    pub(super) mute: bool,
 }
 
-struct Fleet {
-    now: Nanos,
+pub(super) struct Fleet {
+    pub(super) now: Nanos,
     log: Vec<Vec<u8>>,
-    processes: Vec<Process>,
+    pub(super) processes: Vec<Process>,
     limit: Limit,
+    pub(super) outage: Outage,
 }
 
 impl Fleet {
-    fn new(permits: u64, burst: u64) -> Fleet {
+    pub(super) fn new(permits: u64, burst: u64) -> Fleet {
         let limit = Limit::token_bucket(permits, Nanos(SECOND), burst).unwrap();
-        Fleet { now: Nanos::from_secs(1), log: Vec::new(), processes: Vec::new(), limit }
+        let outage = Outage::KeepShare;
+        Fleet { outage, now: Nanos::from_secs(1), log: Vec::new(), processes: Vec::new(), limit }
     }
 
     /// A process that asks `per_ms` times a millisecond.
-    fn join(&mut self, per_ms: u64) -> usize {
-        let mut agent = Agent::new(Settings::with_ttl(TTL), 77 + self.processes.len() as u64, "test");
+    pub(super) fn join(&mut self, per_ms: u64) -> usize {
+        let mut agent = Agent::new(Settings::new(TTL, self.outage), 77 + self.processes.len() as u64, "test");
         agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &self.limit, BUCKET);
         let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), self.now);
         let plain = Plain { bucket, usage: Usage::default() };
-        self.processes.push(Process { agent, plain, read: 0, demand_ms: per_ms, granted: 0, up: true });
+        self.processes.push(Process { agent, plain, read: 0, demand_ms: per_ms, granted: 0, up: true, mute: false });
         self.processes.len() - 1
     }
 
-    fn run(&mut self, ms: u64) {
+    pub(super) fn run(&mut self, ms: u64) {
         let end = self.now.plus(Nanos::from_millis(ms));
         while self.now < end {
             self.now = self.now.plus(STEP);
@@ -89,7 +93,7 @@ impl Fleet {
                 for _ in 0..process.demand_ms * STEP.0 / 1_000_000 {
                     plain.settle(self.now);
                     plain.usage.asked = plain.usage.asked.plus(Tokens::permits(1));
-                    let usable = self.now < agent.valid_until();
+                    let usable = self.now < agent.usable_until();
                     if usable && plain.bucket.take(Tokens::permits(1)) {
                         process.granted += 1;
                     } else {
@@ -102,13 +106,15 @@ impl Fleet {
                 }
                 agent.on_timer(self.now, plain);
                 while let Some(record) = agent.poll_send(self.now) {
-                    self.log.push(record);
+                    if !process.mute {
+                        self.log.push(record);
+                    }
                 }
             }
         }
     }
 
-    fn rates(&self) -> Vec<u64> {
+    pub(super) fn rates(&self) -> Vec<u64> {
         self.processes.iter().map(|process| process.agent.status(BUCKET).share.rate.0 / SECOND).collect()
     }
 }
