@@ -3,8 +3,11 @@
 //! A mean over a second keeps an old hot spot's share for a second; a mean over 30 ms turns the noise of
 //! random arrivals into claims. So the second's mean is clipped into the band of two standard deviations
 //! (arrivals at random: the square root of the count) around the last 100 ms, and then the last 30 ms.
+//!
+//! A bucket that serves everybody is looked at seldom. What was asked for since the last look is spread evenly
+//! over the time since: put into the present moment it would look like a rush.
 
-use super::units::{clamp, Nanos, Rate, Tokens, SECOND};
+use super::units::{clamp, mul_div, Nanos, Rate, Tokens, SECOND};
 
 const BIN: u64 = 16_777_216; // ns, 2^24
 const BINS: usize = 64; // about a second
@@ -20,21 +23,40 @@ pub struct Demand {
     /// The bin being filled, counted from the clock's start.
     at: u64,
     since: Option<Nanos>,
+    /// The last look.
+    seen: Option<Nanos>,
 }
 
 impl Default for Demand {
     fn default() -> Demand {
-        Demand { bins: [0; BINS], at: 0, since: None }
+        Demand { bins: [0; BINS], at: 0, since: None, seen: None }
     }
 }
 
 impl Demand {
-    /// Counts `asked` at `now`.
+    /// Counts what was `asked` for since the last call, nothing included.
     pub fn count(&mut self, now: Nanos, asked: Tokens) {
         self.turn(now);
-        self.since.get_or_insert(now);
-        let bin = &mut self.bins[self.at as usize % BINS];
-        *bin = bin.saturating_add(u32::try_from(asked.whole()).unwrap_or(u32::MAX));
+        let seen = self.seen.replace(now).unwrap_or(now).min(now);
+        if asked.whole() == 0 {
+            return;
+        }
+        self.since.get_or_insert(seen);
+        let span = now.since(seen).0.max(1);
+        // How much had been asked for by the end of a bin, asked evenly; the last bin gets all that is left.
+        let by = |bin: u64| match ((bin + 1) * BIN).checked_sub(seen.0) {
+            Some(passed) if bin < self.at => mul_div(asked.whole(), passed.min(span), span),
+            Some(_) => asked.whole(),
+            None => 0,
+        };
+        let first = (seen.0 / BIN).max((self.at + 1).saturating_sub(BINS as u64));
+        let mut before = if first > seen.0 / BIN { by(first - 1) } else { 0 };
+        for bin in first..=self.at {
+            let part = by(bin) - before;
+            before += part;
+            let count = &mut self.bins[bin as usize % BINS];
+            *count = count.saturating_add(u32::try_from(part).unwrap_or(u32::MAX));
+        }
     }
 
     /// Permits per second asked for.
@@ -66,7 +88,7 @@ impl Demand {
         let at = now.0 / BIN;
         if at > self.at {
             if at - self.at >= BINS as u64 {
-                *self = Demand { at, ..Demand::default() };
+                *self = Demand { at, seen: self.seen, ..Demand::default() };
             }
             while self.at < at {
                 self.at += 1;
@@ -111,6 +133,43 @@ mod tests {
         steady(&mut demand, 0, 1, 1);
         steady(&mut demand, 2_000, 2_130, 2);
         assert!(whole(demand.rate(Nanos::from_millis(2_130))) > 1_300);
+    }
+
+    #[test]
+    fn what_was_asked_for_between_two_looks_is_spread_over_the_time_between_them() {
+        for gap_ms in [7, 20, 100, 900, 5_000, 30_000] {
+            let mut demand = Demand::default();
+            steady(&mut demand, 0, 3_000, 2);
+            for looks in 1..=4 {
+                let now = Nanos::from_millis(2_999 + looks * gap_ms);
+                demand.count(now, Tokens::permits(2 * gap_ms));
+                let rate = whole(demand.rate(now));
+                assert!((1_850..=2_150).contains(&rate), "{rate} after a gap of {gap_ms} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_was_asked_for_is_counted_whatever_the_gaps() {
+        let mut demand = Demand::default();
+        let (mut now, mut total) = (0, 0);
+        for step in 0..200u64 {
+            now += step * 7_919_003 % 9_000_000;
+            total += step % 5;
+            demand.count(Nanos(now), Tokens::permits(step % 5));
+        }
+        assert!(now < BIN * (BINS as u64 - 1), "all within the window");
+        assert_eq!(demand.bins.iter().map(|bin| u64::from(*bin)).sum::<u64>(), total);
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_counts_as_a_look() {
+        let mut demand = Demand::default();
+        demand.count(Nanos::from_secs(1), Tokens::permits(1));
+        demand.count(Nanos::from_secs(30), Tokens::ZERO);
+        demand.count(Nanos::from_millis(30_020), Tokens::permits(40));
+        demand.count(Nanos::from_millis(30_040), Tokens::permits(40));
+        assert!(whole(demand.rate(Nanos::from_millis(30_040))) > 700);
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Agent {
         let used = usage.asked > Tokens::ZERO || usage.refused;
         mine.use_.level = usage.level;
         mine.use_.full = usage.full;
+        mine.demand.count(now, usage.asked);
         if used {
-            mine.demand.count(now, usage.asked);
             mine.use_.used_at = now;
         }
         if usage.refused {
