@@ -3,6 +3,8 @@
 //! The truth of an append is its read-back, never its acknowledgement: whoever appends waits until it reads its own
 //! record. A storage may therefore lose, delay or double an append; it must never change the order of what it has read.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod memory;
 
 use std::time::Duration;

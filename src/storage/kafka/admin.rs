@@ -1,0 +1,248 @@
+//! Questions to the cluster about the topic, asked through the reading client: no third client, no group, and each wait
+//! can be ended at any time.
+
+use super::client::Consumer;
+use super::queue::{text, Event, Queue};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka_sys as sys;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The longest wait for one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How often a wait looks whether it should end.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) enum Failed {
+    /// The caller's `waiting` said so.
+    Stopped,
+    Kafka(Code, String),
+}
+
+/// A topic as the cluster describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Topic {
+    /// Changes when a topic is deleted and created again under the same name.
+    pub id: (i64, i64),
+    pub partitions: u32,
+    /// Of the partition with the fewest.
+    pub replication: u32,
+    /// A partition without a leader.
+    pub leaderless: Option<u32>,
+}
+
+pub(super) struct Admin {
+    consumer: Arc<Consumer>,
+    topic: CString,
+}
+
+type Options = *const sys::rd_kafka_AdminOptions_t;
+type Waiting<'a> = &'a mut dyn FnMut(Duration) -> bool;
+
+impl Admin {
+    pub fn new(consumer: Arc<Consumer>, topic: &str) -> Admin {
+        Admin { consumer, topic: CString::new(topic).expect("a checked topic name") }
+    }
+
+    fn raw(&self) -> *mut sys::rd_kafka_t {
+        self.consumer.client().native_ptr()
+    }
+
+    /// Asks, and waits for the answer. `waiting` hears how long it has taken so far; its false ends the wait.
+    fn ask(
+        &self,
+        op: sys::rd_kafka_admin_op_t,
+        ask: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
+        waiting: Waiting<'_>,
+    ) -> Result<Event, Failed> {
+        // A queue for this answer alone: what comes late to an earlier question goes with its queue.
+        let answers = Queue::for_answers(&self.consumer);
+        // SAFETY: the client is alive; the options are copied by the call and ours to destroy.
+        unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(self.raw(), op);
+            let within = ANSWER_WITHIN.as_millis() as i32;
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
+            ask(options, answers.raw());
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+        let start = Instant::now();
+        loop {
+            if let Some(event) = answers.poll_event(LOOK) {
+                return match event.code() {
+                    Code::NoError => Ok(event),
+                    code => Err(Failed::Kafka(code, event.text())),
+                };
+            }
+            let waited = start.elapsed();
+            if !waiting(waited) {
+                return Err(Failed::Stopped);
+            }
+            if waited > ANSWER_WITHIN * 2 {
+                return Err(Failed::Kafka(Code::OperationTimedOut, "no answer".into()));
+            }
+        }
+    }
+
+    /// `None`: there is no such topic.
+    pub fn describe(&self, waiting: Waiting<'_>) -> Result<Option<Topic>, Failed> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS as OP;
+        let event = self.ask(
+            OP,
+            // SAFETY: client, options and queue are alive; the collection is copied by the call.
+            |options, queue| unsafe {
+                let mut names = [self.topic.as_ptr()];
+                let names = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
+                sys::rd_kafka_DescribeTopics(self.raw(), names, options, queue);
+                sys::rd_kafka_TopicCollection_destroy(names);
+            },
+            waiting,
+        )?;
+        // SAFETY: everything read here belongs to the event.
+        unsafe {
+            let mut count = 0;
+            let result = sys::rd_kafka_event_DescribeTopics_result(event.raw());
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            if count != 1 {
+                return Ok(None);
+            }
+            let topic = *topics;
+            let error = sys::rd_kafka_TopicDescription_error(topic);
+            match sys::rd_kafka_error_code(error).into() {
+                Code::NoError => {}
+                Code::UnknownTopicOrPartition | Code::UnknownTopic => return Ok(None),
+                code => return Err(Failed::Kafka(code, text(sys::rd_kafka_error_string(error)))),
+            }
+            let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+            let id = (sys::rd_kafka_Uuid_most_significant_bits(id), sys::rd_kafka_Uuid_least_significant_bits(id));
+            let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &mut count);
+            let mut found = Topic { id, partitions: count as u32, replication: u32::MAX, leaderless: None };
+            for i in 0..count {
+                let partition = *partitions.add(i);
+                let mut replicas = 0;
+                sys::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
+                found.replication = found.replication.min(replicas as u32);
+                let leader = sys::rd_kafka_TopicPartitionInfo_leader(partition);
+                if leader.is_null() || sys::rd_kafka_Node_id(leader) < 0 {
+                    found.leaderless = Some(i as u32);
+                }
+            }
+            Ok((count > 0).then_some(found))
+        }
+    }
+
+    /// How many brokers the cluster has now.
+    pub fn brokers(&self, waiting: Waiting<'_>) -> Result<u16, Failed> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER as OP;
+        // SAFETY: client, options and queue are alive.
+        let event = self.ask(
+            OP,
+            |options, queue| unsafe { sys::rd_kafka_DescribeCluster(self.raw(), options, queue) },
+            waiting,
+        )?;
+        let mut count = 0;
+        // SAFETY: the result belongs to the event.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeCluster_result(event.raw());
+            sys::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
+        }
+        Ok(count.min(usize::from(u16::MAX)) as u16)
+    }
+
+    /// Creates the topic; fine if somebody else was faster.
+    pub fn create(
+        &self,
+        partitions: u32,
+        replication: u16,
+        settings: &[(&str, String)],
+        waiting: Waiting<'_>,
+    ) -> Result<(), Failed> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS as OP;
+        // SAFETY: the topic is ours to destroy; names and values are copied.
+        let topic = unsafe {
+            let topic = sys::rd_kafka_NewTopic_new(
+                self.topic.as_ptr(),
+                partitions as i32,
+                i32::from(replication),
+                ptr::null_mut(),
+                0,
+            );
+            if topic.is_null() {
+                return Err(Failed::Kafka(Code::InvalidArgument, "the client refuses the topic's numbers".into()));
+            }
+            for (name, value) in settings {
+                let (name, value) =
+                    (CString::new(*name).expect("no zero"), CString::new(value.as_str()).expect("no zero"));
+                sys::rd_kafka_NewTopic_set_config(topic, name.as_ptr(), value.as_ptr());
+            }
+            topic
+        };
+        let answer = self.ask(
+            OP,
+            // SAFETY: client, options and queue are alive; the topic is copied by the call.
+            |options, queue| unsafe {
+                sys::rd_kafka_CreateTopics(self.raw(), [topic].as_mut_ptr(), 1, options, queue);
+                sys::rd_kafka_NewTopic_destroy(topic);
+            },
+            waiting,
+        )?;
+        // SAFETY: the result belongs to the event.
+        unsafe {
+            let mut count = 0;
+            let result = sys::rd_kafka_event_CreateTopics_result(answer.raw());
+            let topics = sys::rd_kafka_CreateTopics_result_topics(result, &mut count);
+            for i in 0..count {
+                let topic = *topics.add(i);
+                match sys::rd_kafka_topic_result_error(topic).into() {
+                    Code::NoError | Code::TopicAlreadyExists => {}
+                    code => {
+                        let said = text(sys::rd_kafka_topic_result_error_string(topic));
+                        return Err(Failed::Kafka(code, if said.is_empty() { code.to_string() } else { said }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The topic's settings by name.
+    pub fn settings(&self, waiting: Waiting<'_>) -> Result<BTreeMap<String, String>, Failed> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS as OP;
+        let event = self.ask(
+            OP,
+            // SAFETY: client, options and queue are alive; the resource is copied by the call.
+            |options, queue| unsafe {
+                let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+                let resource = sys::rd_kafka_ConfigResource_new(kind, self.topic.as_ptr());
+                sys::rd_kafka_DescribeConfigs(self.raw(), [resource].as_mut_ptr(), 1, options, queue);
+                sys::rd_kafka_ConfigResource_destroy(resource);
+            },
+            waiting,
+        )?;
+        let mut found = BTreeMap::new();
+        // SAFETY: everything read here belongs to the event.
+        unsafe {
+            let mut count = 0;
+            let result = sys::rd_kafka_event_DescribeConfigs_result(event.raw());
+            let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
+            for i in 0..count {
+                let resource = *resources.add(i);
+                match sys::rd_kafka_ConfigResource_error(resource).into() {
+                    Code::NoError => {}
+                    code => return Err(Failed::Kafka(code, text(sys::rd_kafka_ConfigResource_error_string(resource)))),
+                }
+                let mut entries = 0;
+                let configs = sys::rd_kafka_ConfigResource_configs(resource, &mut entries);
+                for j in 0..entries {
+                    let entry = *configs.add(j);
+                    let name = text(sys::rd_kafka_ConfigEntry_name(entry));
+                    found.insert(name, text(sys::rd_kafka_ConfigEntry_value(entry)));
+                }
+            }
+        }
+        Ok(found)
+    }
+}

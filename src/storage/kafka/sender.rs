@@ -1,0 +1,106 @@
+//! Appends, and the replacement of a producer that librdkafka has given up.
+
+use super::acks::Acks;
+use super::client::{Producer, Reports};
+use super::health::Health;
+use super::shared::Shared;
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One round of serving acknowledgements; what ends the thread is noticed so late.
+const ROUND: Duration = Duration::from_millis(50);
+/// A producer is replaced at most so often.
+const BETWEEN_RESTARTS: Duration = Duration::from_secs(1);
+
+pub(super) struct Appender {
+    topic: String,
+    config: ClientConfig,
+    slot: Mutex<Option<Arc<Producer>>>,
+    pub acks: Arc<Acks>,
+    health: Arc<Health>,
+    restarts: AtomicU64,
+}
+
+impl Appender {
+    pub fn new(topic: &str, config: ClientConfig, health: Arc<Health>) -> KafkaResult<Appender> {
+        let acks = Arc::new(Acks::new());
+        let slot = Mutex::new(Some(Arc::new(producer(&config, &acks, &health)?)));
+        Ok(Appender { topic: topic.to_owned(), config, slot, acks, health, restarts: AtomicU64::new(0) })
+    }
+
+    /// Into librdkafka's bounded queue, or not at all. Copies the record.
+    pub fn append(&self, partition: u32, record: &[u8]) -> bool {
+        let sent = match self.slot.lock().as_ref() {
+            Some(producer) => {
+                let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, self.acks.stamp())
+                    .partition(partition as i32)
+                    .payload(record);
+                producer.send(record).map_err(|(error, _)| {
+                    if matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::Fatal)) {
+                        producer.context().broken.store(true, Ordering::Release);
+                    }
+                })
+            }
+            None => Err(()),
+        };
+        if sent.is_err() {
+            self.acks.failed();
+        }
+        sent.is_ok()
+    }
+
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything is acknowledged or failed.
+    pub fn flush(&self, timeout: Duration) {
+        let producer = self.slot.lock().clone();
+        if let Some(producer) = producer {
+            let _ = producer.flush(timeout);
+        }
+    }
+
+    /// Serves acknowledgements until the log is closed, then ends the producer.
+    pub fn run(&self, shared: &Shared) {
+        while !shared.stopping() {
+            let Some(producer) = self.slot.lock().clone() else { break };
+            producer.poll(ROUND);
+            if producer.context().broken.load(Ordering::Acquire) {
+                drop(producer);
+                self.replace(shared);
+            }
+        }
+        let last = self.slot.lock().take();
+        drop(last);
+    }
+
+    /// After a fatal error librdkafka takes nothing any more: only a new producer does. What the old one still had is
+    /// lost, as any append may be.
+    fn replace(&self, shared: &Shared) {
+        if let Ok(new) = producer(&self.config, &self.acks, &self.health) {
+            let old = self.slot.lock().replace(Arc::new(new));
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            drop(old);
+        }
+        let mut waited = Duration::ZERO;
+        while waited < BETWEEN_RESTARTS && !shared.stopping() {
+            let producer = self.slot.lock().clone();
+            match producer {
+                Some(producer) => producer.poll(ROUND),
+                None => return,
+            }
+            waited += ROUND;
+        }
+    }
+}
+
+fn producer(config: &ClientConfig, acks: &Arc<Acks>, health: &Arc<Health>) -> KafkaResult<Producer> {
+    config.create_with_context(Reports { acks: acks.clone(), health: health.clone(), broken: AtomicBool::new(false) })
+}

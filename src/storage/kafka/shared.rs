@@ -1,0 +1,121 @@
+//! What the threads of one log share.
+
+use super::health::Health;
+use super::queue::Queue;
+use crate::storage::StorageEvent;
+use crossbeam::channel::{SendTimeoutError, Sender};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A thread that waits for room in the event channel looks so often whether it should end instead.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) struct Shared {
+    events: Sender<StorageEvent>,
+    stop: AtomicBool,
+    pub health: Arc<Health>,
+    partitions: AtomicU32,
+    readable: AtomicU32,
+    replication: AtomicU32,
+    /// One more whenever the log is another one under the same name.
+    round: AtomicU64,
+    /// What is to be read. One entry per partition: no queue of wishes.
+    pub follows: Mutex<BTreeMap<u32, Follow>>,
+    changed: AtomicBool,
+    /// To wake the reader; taken away before its client ends.
+    pub reader: Mutex<Option<Queue>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Follow {
+    /// Another number is another round of reading.
+    pub round: u64,
+    /// The partition was followed before: a `Gap` comes first.
+    pub again: bool,
+}
+
+impl Shared {
+    pub fn new(events: Sender<StorageEvent>, health: Arc<Health>) -> Shared {
+        Shared {
+            events,
+            stop: AtomicBool::new(false),
+            health,
+            partitions: AtomicU32::new(0),
+            readable: AtomicU32::new(0),
+            replication: AtomicU32::new(0),
+            round: AtomicU64::new(0),
+            follows: Mutex::new(BTreeMap::new()),
+            changed: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        }
+    }
+
+    /// Waits for room; gives up only when the log is closed or nobody listens any more.
+    pub fn send(&self, event: StorageEvent) {
+        let mut event = event;
+        while !self.stopping() {
+            match self.events.send_timeout(event, LOOK) {
+                Ok(()) => return,
+                Err(SendTimeoutError::Timeout(back)) => event = back,
+                Err(SendTimeoutError::Disconnected(_)) => return self.stop(),
+            }
+        }
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.health.look();
+        self.wake_reader();
+    }
+
+    pub fn wake_reader(&self) {
+        self.changed.store(true, Ordering::Release);
+        if let Some(queue) = self.reader.lock().as_ref() {
+            queue.wake();
+        }
+    }
+
+    /// Whether the reader has something to look at.
+    pub fn take_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub fn topic_is(&self, partitions: u32, replication: u32) {
+        self.replication.store(replication, Ordering::Release);
+        self.partitions.store(partitions, Ordering::Release);
+        // Who hears of the topic may append at once, and nothing is read before everybody heard of it.
+        self.send(StorageEvent::Topics { partitions, replication });
+        self.readable.store(partitions, Ordering::Release);
+        self.wake_reader();
+    }
+
+    /// Partitions that the reader may read: 0 until the topic was announced.
+    pub fn readable(&self) -> u32 {
+        self.readable.load(Ordering::Acquire)
+    }
+
+    /// 0 until known.
+    pub fn partitions(&self) -> u32 {
+        self.partitions.load(Ordering::Acquire)
+    }
+
+    pub fn replication(&self) -> u32 {
+        self.replication.load(Ordering::Acquire)
+    }
+
+    pub fn start_over(&self) {
+        self.round.fetch_add(1, Ordering::AcqRel);
+        self.wake_reader();
+    }
+
+    pub fn round(&self) -> u64 {
+        self.round.load(Ordering::Acquire)
+    }
+}
