@@ -1,4 +1,29 @@
 //! Tidegate: one rate limit shared by many processes through Kafka alone, decided locally in nanoseconds.
+//!
+//! ```
+//! use tidegate::{Config, Limit, Nanos, Runtime};
+//!
+//! // With `bootstrap.servers` set, every process that opens the same name shares the limit.
+//! let config = Config::new();
+//! let runtime = Runtime::open(&config)?;
+//! let limit = Limit::token_bucket(1_000, Nanos::from_secs(1), 2_000)?;
+//! let orders = runtime.limiter("orders", limit, None)?;
+//! let key = orders.key("tenant-1")?;
+//! assert!(key.try_acquire(1).is_granted());
+//! # Ok::<(), tidegate::Error>(())
+//! ```
 
+pub mod config;
 pub mod core;
+mod error;
+mod ffi;
+mod open;
+pub mod runtime;
 pub mod storage;
+
+pub use config::Config;
+pub use core::limit::{Limit, Outage};
+pub use core::units::Nanos;
+pub use error::{Error, ErrorKind};
+pub use runtime::{Basis, Decision, Health, HealthState, Key, KeyId, KeyStatus, Limiter, Metrics, Options, Runtime};
+pub use storage::StorageInfo;

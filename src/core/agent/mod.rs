@@ -95,6 +95,24 @@ pub struct Counters {
     pub snapshots_written: u64,
 }
 
+impl Counters {
+    /// Adds those of another partition.
+    pub fn add(&mut self, other: &Counters) {
+        self.records_sent += other.records_sent;
+        self.records_resent += other.records_resent;
+        self.records_read += other.records_read;
+        self.records_refused += other.records_refused;
+        self.sessions_opened += other.sessions_opened;
+        self.sessions_lost += other.sessions_lost;
+        self.lost_while_valid += other.lost_while_valid;
+        self.evictions_sent += other.evictions_sent;
+        self.clones += other.clones;
+        self.gaps += other.gaps;
+        self.digest_mismatches += other.digest_mismatches;
+        self.snapshots_written += other.snapshots_written;
+    }
+}
+
 /// One bucket of this process as the fleet sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketStatus {

@@ -1,0 +1,355 @@
+//! The background thread: feeds records, time and news of use to the agents, and appends what they say.
+//!
+//! It alone waits for the storage. It decides nothing that the core could decide.
+
+use super::clock::Clock;
+use super::decision::Basis;
+use super::link::{Command, Desk, Far};
+use super::report::{Fleet, Report, Trouble};
+use super::slot;
+use super::slots::Slots;
+use super::validity::OwnValidity;
+use crate::core::agent::{Agent, Counters, Settings};
+use crate::core::limit::Outage;
+use crate::core::placement::partition_of;
+use crate::core::share::BucketRef;
+use crate::core::units::Nanos;
+use crate::storage::{LogStore, StorageEvent};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A bucket that is refused again and again is looked at this often.
+const LOOK: Nanos = Nanos::from_millis(20);
+/// Longest sleep: health and the policies of an outage are as fresh as this.
+const TICK: Nanos = Nanos::from_millis(100);
+/// Events taken in one round, before agents speak.
+const ROUND_MAX: usize = 4_096;
+/// Without trouble, a log that has not answered for so long is away all the same.
+const AWAY_AFTER: Nanos = Nanos::from_secs(2);
+
+/// One partition that this process follows.
+struct Home {
+    agent: Agent,
+    /// For limits that stop at once when a share is not renewed.
+    strict: OwnValidity,
+    /// For limits that go on with their last share.
+    kept: OwnValidity,
+    followed_at: Nanos,
+    gaps: u64,
+    published: Published,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Published {
+    strict: Nanos,
+    kept: Nanos,
+    keeping: bool,
+    away: bool,
+}
+
+/// The background thread's state.
+pub(super) struct Driver {
+    desk: Arc<Desk>,
+    events: Receiver<StorageEvent>,
+    commands: Receiver<Command>,
+    clock: Clock,
+    settings: Settings,
+    note: String,
+    started: Nanos,
+    /// Partitions of the log; 0 until known.
+    partitions: u32,
+    homes: BTreeMap<u32, Home>,
+    /// Where each slot's bucket lives.
+    placed: HashMap<u32, u32>,
+    /// Slots that were refused or wait, to be looked at in the next round of looks.
+    hot: Vec<u32>,
+    looked_at: Nanos,
+    trouble: Option<Trouble>,
+    closing: Option<(Nanos, Sender<bool>)>,
+    lobby_away: bool,
+}
+
+impl Driver {
+    pub(super) fn new(far: Far, clock: Clock, ttl: Duration, note: String) -> Driver {
+        let started = clock.now();
+        Driver {
+            desk: far.desk,
+            events: far.events,
+            commands: far.commands,
+            settings: Settings::with_ttl(Nanos(u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX))),
+            clock,
+            note,
+            started,
+            partitions: 0,
+            homes: BTreeMap::new(),
+            placed: HashMap::new(),
+            hot: Vec::new(),
+            looked_at: Nanos::ZERO,
+            trouble: None,
+            closing: None,
+            lobby_away: false,
+        }
+    }
+
+    /// Runs until closed.
+    pub(super) fn run(&mut self, storage: &mut dyn LogStore) {
+        let mut reported = Nanos::ZERO;
+        loop {
+            self.sleep();
+            let now = self.clock.now();
+            self.take_commands(now);
+            self.take_released(now);
+            if now >= self.looked_at.plus(LOOK) {
+                self.look(now, storage);
+            }
+            self.tick(now);
+            self.speak(now, storage);
+            self.publish(now);
+            if now >= reported.plus(TICK) {
+                reported = now;
+                self.report(now, storage);
+            }
+            if self.is_over(now, storage) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the first event or the next timer, and takes what came.
+    fn sleep(&mut self) {
+        let now = self.clock.now();
+        let mut until = now.plus(TICK);
+        for home in self.homes.values() {
+            until = until.min(home.agent.next_timer());
+        }
+        if !self.hot.is_empty() || !self.desk.activity.is_empty() {
+            until = until.min(self.looked_at.plus(LOOK));
+        }
+        match self.events.recv_timeout(Duration::from_nanos(until.since(now).0)) {
+            Ok(event) => {
+                self.take(event);
+                for _ in 1..ROUND_MAX {
+                    let Ok(event) = self.events.try_recv() else { break };
+                    self.take(event);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // The storage is gone; timers and commands go on.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+
+    fn take(&mut self, event: StorageEvent) {
+        let now = self.clock.now();
+        match event {
+            StorageEvent::Topics { partitions, .. } => {
+                // More partitions than at the start are not used: keys stay where all processes look for them.
+                if self.partitions == 0 {
+                    self.partitions = partitions;
+                }
+                self.trouble = None;
+            }
+            StorageEvent::Record { partition, offset, bytes } => {
+                if let Some(home) = self.homes.get_mut(&partition) {
+                    home.agent.on_record(now, offset, &bytes, &mut Slots);
+                }
+            }
+            StorageEvent::CaughtUp { partition } => {
+                if let Some(home) = self.homes.get_mut(&partition) {
+                    home.agent.on_caught_up(now);
+                }
+            }
+            StorageEvent::Gap { partition, .. } => {
+                if let Some(home) = self.homes.get_mut(&partition) {
+                    home.gaps += 1;
+                    home.followed_at = now;
+                    home.agent.on_gap(now, &mut Slots);
+                }
+            }
+            StorageEvent::Trouble { message, fatal } => self.trouble = Some(Trouble { message, fatal }),
+            StorageEvent::Recovered => self.trouble = None,
+            StorageEvent::Wake => {}
+        }
+    }
+
+    fn take_commands(&mut self, now: Nanos) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Close(timeout, reply) => {
+                    let timeout = Nanos(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+                    self.closing = Some((now.plus(timeout), reply));
+                    for home in self.homes.values_mut() {
+                        home.agent.close(now, &mut Slots);
+                    }
+                }
+                Command::Status(key, reply) => {
+                    let status = self.placed.get(&key.index()).and_then(|home| self.homes.get(home));
+                    let _ = reply
+                        .try_send(status.map(|home| home.agent.status(BucketRef(key.index()))).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    fn take_released(&mut self, now: Nanos) {
+        let released = std::mem::take(&mut *self.desk.released.lock());
+        for key in released {
+            let index = key.index();
+            if let Some(home) = self.placed.remove(&index).and_then(|home| self.homes.get_mut(&home)) {
+                home.agent.remove(now, BucketRef(index), &mut Slots);
+            }
+            if let Some(cold) = slot::destroy(index) {
+                cold.waiters.call_all();
+            }
+        }
+    }
+
+    /// Looks at what was refused since the last look.
+    fn look(&mut self, now: Nanos, storage: &mut dyn LogStore) {
+        let mut told = std::mem::take(&mut self.hot);
+        told.extend(std::iter::from_fn(|| self.desk.activity.pop()));
+        if told.is_empty() {
+            return;
+        }
+        self.looked_at = now;
+        for index in told {
+            let Some(home) = self.home_of(index, now, storage) else {
+                // No partition to go to yet: it stays flagged.
+                if slot::get(index).is_some_and(|slot| slot.cold.lock().is_some()) {
+                    self.hot.push(index);
+                }
+                continue;
+            };
+            let Some(slot) = slot::get(index) else { continue };
+            slot.flagged.store(false, Ordering::Release);
+            let bucket = BucketRef(index);
+            home.agent.on_activity(now, bucket, &mut Slots);
+            let status = home.agent.status(bucket);
+            let mut guard = slot.cold.lock();
+            let Some(cold) = guard.as_mut() else { continue };
+            let limit = status.limit.map(|limit| (limit.rate, limit.burst));
+            cold.fleet = Fleet { processes: status.processes, limit };
+            if !cold.waiters.is_empty() && !slot.flagged.swap(true, Ordering::AcqRel) {
+                self.hot.push(index);
+            }
+        }
+    }
+
+    /// The home of a slot's bucket, followed from now on if it was not; `None` while the log is not known.
+    fn home_of(&mut self, index: u32, now: Nanos, storage: &mut dyn LogStore) -> Option<&mut Home> {
+        if let Some(partition) = self.placed.get(&index) {
+            return self.homes.get_mut(partition);
+        }
+        if self.partitions == 0 || self.closing.is_some() {
+            return None;
+        }
+        let slot = slot::get(index)?;
+        let (bucket, limit, name) = {
+            let guard = slot.cold.lock();
+            let cold = guard.as_ref()?;
+            (cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
+        };
+        let partition = partition_of(bucket, self.partitions);
+        if !self.homes.contains_key(&partition) {
+            let (strict, kept) = (OwnValidity::take()?, OwnValidity::take()?);
+            let agent = Agent::new(self.settings, random(), &self.note);
+            let published = Published::default();
+            storage.follow(partition);
+            self.homes.insert(partition, Home { agent, strict, kept, followed_at: now, gaps: 0, published });
+        }
+        let home = self.homes.get_mut(&partition)?;
+        home.agent.add(bucket, &name, limit.limit_id, &limit.limit, BucketRef(index));
+        let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
+        slot.validity.store(validity.index(), Ordering::Release);
+        self.placed.insert(index, partition);
+        Some(home)
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        for home in self.homes.values_mut() {
+            if now >= home.agent.next_timer() {
+                home.agent.on_timer(now, &mut Slots);
+            }
+        }
+    }
+
+    fn speak(&mut self, now: Nanos, storage: &mut dyn LogStore) {
+        for (partition, home) in &mut self.homes {
+            if home.agent.has_diverged() {
+                // A gap comes next.
+                storage.follow(*partition);
+            }
+            while let Some(record) = home.agent.poll_send(now) {
+                storage.append(*partition, record);
+            }
+        }
+    }
+
+    /// Tells the hot path until when it may spend.
+    fn publish(&mut self, now: Nanos) {
+        let trouble = self.trouble.is_some();
+        for home in self.homes.values_mut() {
+            let (strict, kept) = (home.agent.valid_until(), home.agent.usable_until());
+            let waited = now.since(home.followed_at) > AWAY_AFTER;
+            let away = now >= kept && (trouble || (waited && !home.agent.has_session()));
+            let new = Published { strict, kept, keeping: home.agent.is_keeping(now), away };
+            if new != home.published {
+                home.published = new;
+                let basis = if new.keeping { Basis::KeptShare } else { Basis::Shared };
+                home.strict.publish(now, strict, Basis::Shared, away);
+                home.kept.publish(now, kept, basis, away);
+            }
+        }
+        let away = self.partitions == 0 && (trouble || now.since(self.started) > AWAY_AFTER);
+        if away != self.lobby_away {
+            self.lobby_away = away;
+            self.desk.lobby.publish(now, Nanos::ZERO, Basis::NoShare, away);
+        }
+    }
+
+    fn report(&mut self, now: Nanos, storage: &dyn LogStore) {
+        let homes = || self.homes.values();
+        let count = |what: fn(&Agent) -> bool| homes().filter(|home| what(&home.agent)).count() as u32;
+        let mut agents = Counters::default();
+        homes().for_each(|home| agents.add(home.agent.counters()));
+        let report = Report {
+            storage: storage.info(),
+            trouble: self.trouble.clone(),
+            partitions_followed: self.homes.len() as u32,
+            partitions_read: count(Agent::is_caught_up),
+            sessions_valid: homes().filter(|home| now < home.agent.usable_until()).count() as u32,
+            sessions_kept: homes().filter(|home| home.agent.is_keeping(now)).count() as u32,
+            partitions_halted: count(Agent::is_halted),
+            gaps: homes().map(|home| home.gaps).sum(),
+            agents,
+        };
+        *self.desk.report.lock() = report;
+    }
+
+    /// Whether the goodbye is confirmed, or its time is up.
+    fn is_over(&mut self, now: Nanos, storage: &mut dyn LogStore) -> bool {
+        let Some((deadline, reply)) = &self.closing else { return false };
+        let confirmed = self.homes.values().all(|home| home.agent.is_closed());
+        if !confirmed && now < *deadline {
+            return false;
+        }
+        storage.close(Duration::from_nanos(deadline.since(now).0).max(Duration::from_millis(200)));
+        let _ = reply.try_send(confirmed);
+        true
+    }
+}
+
+/// A random number from the kernel: it must differ between processes, also between clones of one machine.
+fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is valid for its length.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if got == 8 {
+        return u64::from_le_bytes(bytes);
+    }
+    // Only on kernels older than 3.17.
+    super::clock::boot_time().0 ^ u64::from(std::process::id()).rotate_left(32)
+}

@@ -1,0 +1,324 @@
+//! What all handles of one runtime share.
+
+use super::clock::{self, Clock};
+use super::driver::Driver;
+use super::keys::{Keys, NoKey};
+use super::limit_of::LimitOf;
+use super::link::Link;
+use super::report::{Fleet, Metrics, Report};
+use super::slot::{self, Cold, KeyId};
+use super::validity::OwnValidity;
+use super::{fork, Basis};
+use crate::core::limit::{Limit, Outage};
+use crate::core::placement::{bucket_id, limit_id, BucketId};
+use crate::core::units::{Nanos, Tokens};
+use crate::storage::{LogStore, StorageInfo};
+use crate::{Error, ErrorKind};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most limiters of a runtime.
+pub const LIMITERS_MAX: usize = 65_536;
+/// Longest name of a limiter, and longest scope value, in bytes.
+pub const NAME_MAX: usize = 1_024;
+
+/// What a poisoned runtime says.
+pub(super) const POISONED: &str = "a panic inside Tidegate; the runtime refuses every further call";
+
+/// Whether a runtime can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Open,
+    Closed,
+    /// A panic left it in a state that nobody knows.
+    Poisoned,
+}
+
+/// What all handles of one runtime share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    life: AtomicU8,
+    /// Handles: runtimes and limiters. The last one closes.
+    users: AtomicUsize,
+    clock: Clock,
+    forks: u32,
+    outage: Outage,
+    keys: Keys,
+    limits: Mutex<BTreeMap<String, Arc<LimitOf>>>,
+    /// Of a local runtime: for ever, until it is closed.
+    local: Option<OwnValidity>,
+    /// To the thread that speaks with the log; a local runtime has none.
+    link: Option<Link>,
+    allowed: AtomicU64,
+}
+
+impl Inner {
+    /// A runtime with one user.
+    pub(super) fn new(clock: Clock, outage: Outage, keys_max: usize, link: Option<Link>) -> Result<Inner, Error> {
+        clock::calibrate();
+        fork::watch();
+        let local = match &link {
+            Some(_) => None,
+            None => Some(OwnValidity::take().ok_or_else(too_many_runtimes)?),
+        };
+        if let Some(local) = &local {
+            match clock {
+                Clock::System => local.publish(clock.now(), Nanos::NEVER, Basis::Local, false),
+                Clock::Manual(_) => local.publish_slowly(Nanos::NEVER, Basis::Local),
+            }
+        }
+        Ok(Inner {
+            life: AtomicU8::new(Life::Open as u8),
+            users: AtomicUsize::new(1),
+            clock,
+            forks: fork::count(),
+            outage,
+            keys: Keys::new(keys_max),
+            limits: Mutex::default(),
+            local,
+            link,
+            allowed: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.link.is_none()
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn life(&self) -> Life {
+        match self.life.load(Ordering::Acquire) {
+            0 => Life::Open,
+            1 => Life::Closed,
+            _ => Life::Poisoned,
+        }
+    }
+
+    /// Whether it can be used from this process.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.forks != fork::count() {
+            let text = "this process was forked from the one that opened the runtime; open another one here";
+            return Err(Error::new(ErrorKind::Forked, text));
+        }
+        match self.life() {
+            Life::Open => Ok(()),
+            Life::Closed => Err(Error::new(ErrorKind::Closed, "the runtime was closed")),
+            Life::Poisoned => Err(Error::new(ErrorKind::Bug, POISONED)),
+        }
+    }
+
+    /// One more user; false when it is closed or of another process.
+    pub(super) fn join(&self) -> bool {
+        let more = |users| (users > 0).then_some(users + 1);
+        self.check().is_ok() && self.users.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// One user less; the last one closes it, which takes at most about `timeout`.
+    pub(super) fn leave(&self, timeout: Duration) -> bool {
+        if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
+            return self.close(timeout);
+        }
+        true
+    }
+
+    /// Gives all shares back, and ends every key. False if the goodbye was not confirmed in time.
+    fn close(&self, timeout: Duration) -> bool {
+        if self.forks != fork::count() {
+            return true;
+        }
+        let before =
+            self.life.compare_exchange(Life::Open as u8, Life::Closed as u8, Ordering::AcqRel, Ordering::Acquire);
+        if before == Err(Life::Closed as u8) {
+            return true;
+        }
+        if let Some(local) = &self.local {
+            local.void();
+        }
+        let confirmed = self.link.as_ref().is_none_or(|link| link.close(timeout));
+        for key in self.keys.drain() {
+            self.end(key);
+        }
+        confirmed
+    }
+
+    /// Ends a key that the driver does not know any more.
+    fn end(&self, key: KeyId) {
+        if let Some(cold) = slot::destroy(key.index()) {
+            cold.waiters.call_all();
+        }
+    }
+
+    /// After a panic: nothing here can be trusted.
+    pub(super) fn poison(&self) {
+        self.life.store(Life::Poisoned as u8, Ordering::Release);
+        if let Some(local) = &self.local {
+            local.void();
+        }
+    }
+
+    /// The limit of the limiter `name`.
+    pub(super) fn limit(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Arc<LimitOf>, Error> {
+        self.check()?;
+        check_name("limiter name", name)?;
+        let outage = outage.unwrap_or(self.outage);
+        let new = LimitOf { limiter: name.to_owned(), limit, outage, limit_id: limit_id(name, 0) };
+        let mut limits = self.limits.lock();
+        if let Some(known) = limits.get(name) {
+            if **known != new {
+                let text = format!(
+                    "limiter `{name}` is open in this process with other numbers; use the same, or another name"
+                );
+                return Err(Error::new(ErrorKind::Argument, text));
+            }
+            return Ok(known.clone());
+        }
+        if limits.len() >= LIMITERS_MAX {
+            let text =
+                format!("{LIMITERS_MAX} limiters are open; `{name}` was not added. Use keys for values, not limiters");
+            return Err(Error::new(ErrorKind::Capacity, text));
+        }
+        let new = Arc::new(new);
+        limits.insert(name.to_owned(), new.clone());
+        Ok(new)
+    }
+
+    /// The key of `value` under `limit`.
+    pub(super) fn key(self: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str) -> Result<KeyId, Error> {
+        self.check()?;
+        if value.len() > NAME_MAX {
+            let text = format!("the key has {} bytes; at most {NAME_MAX} are allowed", value.len());
+            return Err(Error::new(ErrorKind::Argument, text));
+        }
+        let bucket = bucket_id(&limit.limiter, 0, value);
+        let lobby = || self.link.as_ref().map_or(0, Link::lobby);
+        let validity = self.local.as_ref().map_or_else(lobby, OwnValidity::index);
+        let made = self.keys.get(bucket, || slot::create(self, bucket, limit, value, validity, self.clock.now()));
+        let key = made.map_err(|why| {
+            let what = match why {
+                NoKey::Full => "`keys.max` keys are live",
+                NoKey::Exhausted => "all places for keys of this process are taken",
+            };
+            Error::new(ErrorKind::Capacity, format!("{what}; key `{value}` was not added. Release keys that are idle"))
+        })?;
+        // Closed meanwhile: nobody would end it any more.
+        if self.life() != Life::Open && self.keys.give_back(bucket, key) {
+            self.end(key);
+        }
+        Ok(key)
+    }
+
+    /// Gives a key back once.
+    pub(super) fn release(&self, bucket: BucketId, key: KeyId) {
+        if !self.keys.give_back(bucket, key) {
+            return;
+        }
+        match &self.link {
+            // The driver gives the share back first; it calls `slot::destroy`.
+            Some(link) => link.release(key),
+            None => self.end(key),
+        }
+    }
+
+    /// Tells the driver that a bucket was refused; false = it could not be told now.
+    pub(super) fn tell_driver(&self, key: KeyId) -> bool {
+        self.link.as_ref().is_none_or(|link| link.tell(key))
+    }
+
+    /// The most that the fleet's limit lets through at once, as far as this process knows.
+    pub(super) fn burst_of(&self, cold: &Cold) -> Tokens {
+        cold.fleet.limit.map_or(cold.limit.limit.burst(), |(_, burst)| burst)
+    }
+
+    pub(super) fn count_allowed(&self, permits: u64) {
+        self.allowed.fetch_add(permits, Ordering::Relaxed);
+    }
+
+    /// Starts the background thread.
+    pub(super) fn start(self: &Arc<Inner>, driver: Driver, storage: Box<dyn LogStore>) -> Result<(), Error> {
+        self.link.as_ref().map_or(Ok(()), |link| link.start(driver, storage, Arc::downgrade(self)))
+    }
+
+    /// What the fleet does with a key's bucket; nothing is known if the thread does not answer in `timeout`.
+    pub(super) fn fleet(&self, key: KeyId, timeout: Duration) -> Fleet {
+        let Some(link) = &self.link else { return Fleet { processes: 1, limit: None } };
+        let Some(status) = link.status(key, timeout) else { return Fleet::default() };
+        Fleet { processes: status.processes, limit: status.limit.map(|limit| (limit.rate, limit.burst)) }
+    }
+
+    /// What decisions without a share follow, in words.
+    pub(super) fn policy(&self) -> &'static str {
+        match self.outage {
+            Outage::Allow => "without a share everything is let through (`on.outage` = allow)",
+            Outage::Deny => "without a share everything is refused (`on.outage` = deny)",
+            Outage::KeepShare => "without a share everything is refused (`on.outage` = keep_share)",
+        }
+    }
+
+    /// Counters, summed over the live keys and the partitions.
+    pub(super) fn metrics(&self) -> Metrics {
+        let report = self.report();
+        let mut metrics = Metrics {
+            keys: self.keys.count() as u64,
+            permits_allowed: self.allowed.load(Ordering::Relaxed),
+            partitions_followed: report.partitions_followed.into(),
+            sessions_valid: report.sessions_valid.into(),
+            records_sent: report.agents.records_sent,
+            records_resent: report.agents.records_resent,
+            records_read: report.agents.records_read,
+            records_refused: report.agents.records_refused,
+            sessions_lost: report.agents.sessions_lost,
+            sessions_lost_while_valid: report.agents.lost_while_valid,
+            evictions_sent: report.agents.evictions_sent,
+            digest_mismatches: report.agents.digest_mismatches,
+            gaps: report.gaps,
+            ..Metrics::default()
+        };
+        if self.forks != fork::count() {
+            return metrics;
+        }
+        for key in self.keys.all() {
+            let Some(slot) = slot::get(key.index()) else { continue };
+            slot.with(key, |slot, cold| {
+                metrics.permits_granted += cold.granted + cold.unsettled(slot).whole();
+                metrics.permits_refused += cold.refused + slot.refused.load(Ordering::Relaxed);
+                metrics.waiting += cold.waiters.len() as u64;
+            });
+        }
+        metrics
+    }
+
+    /// What the driver last reported.
+    pub(super) fn report(&self) -> Report {
+        self.link.as_ref().map_or_else(Report::default, |link| link.report())
+    }
+
+    /// What the storage knows about itself.
+    pub(super) fn storage(&self) -> StorageInfo {
+        match &self.link {
+            Some(link) => link.report().storage,
+            None => StorageInfo { backend: "memory", ..StorageInfo::default() },
+        }
+    }
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > NAME_MAX {
+        let text = format!("the {what} has {} bytes; 1 to {NAME_MAX} are allowed", name.len());
+        return Err(Error::new(ErrorKind::Argument, text));
+    }
+    Ok(())
+}
+
+pub(super) fn too_many_runtimes() -> Error {
+    let max = super::validity::VALIDITIES_MAX;
+    Error::new(
+        ErrorKind::Capacity,
+        format!("the runtimes of this process follow {max} partitions, the maximum; close some"),
+    )
+}

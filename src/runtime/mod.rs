@@ -1,0 +1,328 @@
+//! What callers hold, and the thread behind it: runtimes, limiters, keys; clocks, slots, waiters, the driver.
+//!
+//! Reading order: [`acquire`] (the decision), `slot` (where buckets live), [`validity`] (until when shares may be
+//! used), `driver` (the thread that speaks with the log), `inner` (what handles share).
+
+pub mod acquire;
+pub mod clock;
+pub mod decision;
+mod driver;
+mod fork;
+mod inner;
+mod keys;
+mod limit_of;
+mod link;
+mod registry;
+mod report;
+mod slot;
+mod slots;
+mod snapshot;
+pub mod validity;
+mod waiters;
+
+pub use decision::{Basis, Decision};
+pub use inner::{LIMITERS_MAX, NAME_MAX};
+pub use report::{Health, HealthState, KeyStatus, Metrics};
+pub use slot::{KeyId, SLOTS_MAX};
+pub use snapshot::snapshot_json;
+
+use crate::core::limit::{Limit, Outage};
+use crate::core::placement::{bucket_id, BucketId};
+use crate::storage::{LogStore, StorageEvent, StorageInfo};
+use crate::{Error, ErrorKind};
+use clock::Clock;
+use crossbeam::channel::Sender;
+use driver::Driver;
+use inner::{Inner, Life};
+use limit_of::LimitOf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the last handle that is dropped waits for the goodbye to be confirmed.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a status waits for the background thread.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How a runtime behaves, whatever its storage.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Silence after which others take this process's shares.
+    pub ttl: Duration,
+    /// What limits do when the log is away, unless they say otherwise.
+    pub outage: Outage,
+    /// Most live keys.
+    pub keys_max: usize,
+    /// What other processes see of this one.
+    pub note: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            clock: Clock::System,
+            ttl: Duration::from_secs(15),
+            outage: Outage::KeepShare,
+            keys_max: 1_000_000,
+            note: String::new(),
+        }
+    }
+}
+
+/// Storage, background thread and clock. Clones are the same runtime; the last handle, of it or of its limiters,
+/// closes it.
+#[derive(Debug)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+    left: bool,
+}
+
+impl Runtime {
+    /// A runtime of this process alone: its limits are local. Starts no thread.
+    ///
+    /// # Errors
+    /// `Capacity` when too many runtimes are open.
+    pub fn local(options: &Options) -> Result<Runtime, Error> {
+        let inner = Inner::new(options.clock.clone(), options.outage, options.keys_max, None)?;
+        Ok(Runtime { inner: Arc::new(inner), left: false })
+    }
+
+    /// A runtime on the log that `open` opens with the channel for its events.
+    ///
+    /// # Errors
+    /// Whatever `open` fails with; `Capacity` when too many runtimes are open or no thread can be started.
+    pub fn shared(
+        options: &Options,
+        open: impl FnOnce(Sender<StorageEvent>) -> Result<Box<dyn LogStore>, Error>,
+    ) -> Result<Runtime, Error> {
+        let (link, far, events) = link::link()?;
+        let clock = options.clock.clone();
+        let driver = Driver::new(far, clock.clone(), options.ttl, options.note.clone());
+        let storage = open(events)?;
+        let inner = Arc::new(Inner::new(clock, options.outage, options.keys_max, Some(link))?);
+        inner.start(driver, storage)?;
+        Ok(Runtime { inner, left: false })
+    }
+
+    /// The runtime under `identity`, or the one that `open` makes: equal configurations share one.
+    pub(crate) fn shared_by(identity: &str, open: impl FnOnce() -> Result<Runtime, Error>) -> Result<Runtime, Error> {
+        let inner = registry::share(identity, || {
+            let mut runtime = open()?;
+            // Its user is the handle returned below.
+            runtime.left = true;
+            Ok::<_, Error>(runtime.inner.clone())
+        })?;
+        Ok(Runtime { inner, left: false })
+    }
+
+    /// A limiter. Shared by every process that opens the same name on the same topic. `outage`: what it does when the
+    /// log is away, `None` = what the runtime says.
+    ///
+    /// # Errors
+    /// `Argument` for a bad name, or when this process has the name open with other numbers; `Capacity`; `Closed`.
+    pub fn limiter(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Limiter, Error> {
+        let limit = self.inner.limit(name, limit, outage)?;
+        if !self.inner.join() {
+            return Err(Error::new(ErrorKind::Closed, "the runtime was closed"));
+        }
+        Ok(Limiter { inner: self.inner.clone(), limit })
+    }
+
+    /// How well it is, and why.
+    pub fn health(&self) -> Health {
+        match self.inner.life() {
+            Life::Closed => Health { state: HealthState::Closed, message: "the runtime was closed".into() },
+            Life::Open if self.inner.is_local() => {
+                Health { state: HealthState::Ok, message: "limits are local to this process".into() }
+            }
+            Life::Poisoned => Health { state: HealthState::Failed, message: inner::POISONED.into() },
+            Life::Open => self.inner.report().health(self.inner.policy()),
+        }
+    }
+
+    /// What the storage knows about itself.
+    pub fn storage(&self) -> StorageInfo {
+        self.inner.storage()
+    }
+
+    /// Counters. Visits every live key: about a millisecond for ten thousand.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.metrics()
+    }
+
+    /// Gives this handle back, as dropping does, with a bound of one's own: the last handle closes the runtime, which
+    /// gives its shares back and waits at most about `timeout` until that is confirmed.
+    ///
+    /// # Errors
+    /// `Storage` when it was not confirmed: others get the shares after the time-to-live.
+    pub fn close(mut self, timeout: Duration) -> Result<(), Error> {
+        self.left = true;
+        if self.inner.leave(timeout) {
+            return Ok(());
+        }
+        let text = "the goodbye was not confirmed in time; others get this process's shares after its `ttl.ms`";
+        Err(Error::new(ErrorKind::Storage, text))
+    }
+}
+
+impl Clone for Runtime {
+    /// # Panics
+    /// Never: a handle that lives keeps its runtime open.
+    fn clone(&self) -> Runtime {
+        let left = !self.inner.join();
+        Runtime { inner: self.inner.clone(), left }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.left {
+            self.inner.leave(DROP_TIMEOUT);
+        }
+    }
+}
+
+/// A named limit. Keeps its runtime open.
+#[derive(Debug)]
+pub struct Limiter {
+    inner: Arc<Inner>,
+    limit: Arc<LimitOf>,
+}
+
+impl Limiter {
+    /// The key of a scope value: each value has a bucket of its own. Resolve once, then decide with it.
+    ///
+    /// # Errors
+    /// `Argument` for a value that is too long, `Capacity` when `keys.max` keys are live, `Closed`.
+    pub fn key(&self, value: &str) -> Result<Key, Error> {
+        Ok(Key { id: self.key_id(value)? })
+    }
+
+    /// The same as an id, to be given back with [`release`] as often as it was asked for.
+    ///
+    /// # Errors
+    /// As [`Limiter::key`].
+    pub fn key_id(&self, value: &str) -> Result<KeyId, Error> {
+        self.inner.key(&self.limit, value)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.limit.limiter
+    }
+
+    /// Its limit, as configured here.
+    pub fn limit(&self) -> &Limit {
+        &self.limit.limit
+    }
+
+    /// The partition-independent identity of a value's bucket.
+    pub fn bucket_id(&self, value: &str) -> BucketId {
+        bucket_id(&self.limit.limiter, 0, value)
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.inner.leave(DROP_TIMEOUT);
+    }
+}
+
+/// A resolved bucket of a limiter; given back when dropped.
+#[derive(Debug)]
+pub struct Key {
+    id: KeyId,
+}
+
+impl Key {
+    /// Its id: what the other languages hold.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Takes `permits` now or not at all. Never waits; takes no lock while the share suffices.
+    #[inline]
+    pub fn try_acquire(&self, permits: u64) -> Decision {
+        acquire::try_acquire(self.id, permits)
+    }
+
+    /// Takes `permits`, waiting for them up to `timeout`, behind those who came earlier.
+    pub fn acquire(&self, permits: u64, timeout: Duration) -> Decision {
+        acquire::acquire(self.id, permits, timeout)
+    }
+
+    /// What a `try_acquire` of one permit would find, without taking it.
+    pub fn peek(&self) -> Decision {
+        acquire::peek(self.id)
+    }
+
+    /// The bucket as this process sees it.
+    ///
+    /// # Errors
+    /// `Stale`, `Closed`, `Forked`.
+    pub fn status(&self) -> Result<KeyStatus, Error> {
+        status(self.id)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        let _ = release(self.id);
+    }
+}
+
+/// Gives a key back once. After the last time its share returns to the fleet, and the id is out of date.
+///
+/// # Errors
+/// `Stale` if it was given back already or its runtime closed; `Forked`.
+pub fn release(id: KeyId) -> Result<(), Error> {
+    let (owner, bucket) = owner(id)?;
+    owner.release(bucket, id);
+    Ok(())
+}
+
+/// The bucket of a key as this process sees it.
+///
+/// # Errors
+/// `Stale`, `Closed`, `Forked`.
+pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
+    let (owner, _) = owner(id)?;
+    owner.check()?;
+    let fleet = owner.fleet(id, STATUS_TIMEOUT);
+    let peeked = acquire::peek(id);
+    if peeked.status < 0 {
+        return Err(stale());
+    }
+    with_cold(id, |cold| {
+        let limit = cold.limit.limit;
+        let (rate, burst) = fleet.limit.unwrap_or((limit.rate(), limit.burst()));
+        KeyStatus {
+            basis: peeked.basis(),
+            rate,
+            burst,
+            share: cold.share,
+            level: cold.level(),
+            processes: fleet.processes,
+            granted: cold.granted,
+            refused: cold.refused,
+            waiting: u32::try_from(cold.waiters.len()).unwrap_or(u32::MAX),
+        }
+    })
+}
+
+fn owner(id: KeyId) -> Result<(Arc<Inner>, BucketId), Error> {
+    with_cold(id, |cold| (cold.owner.clone(), cold.bucket_id))
+}
+
+fn with_cold<T>(id: KeyId, read: impl FnOnce(&slot::Cold) -> T) -> Result<T, Error> {
+    let slot = slot::get(id.index()).ok_or_else(stale)?;
+    if slot.is_of_another_process() {
+        return Err(Error::new(ErrorKind::Forked, "the key belongs to the process that this one was forked from"));
+    }
+    slot.with(id, |_, cold| read(cold)).ok_or_else(stale)
+}
+
+fn stale() -> Error {
+    Error::new(ErrorKind::Stale, "the key was released, or its runtime was closed")
+}

@@ -1,0 +1,160 @@
+//! What a runtime says about itself: health, counters, the state of one key. Copies, taken at one moment.
+
+use super::decision::Basis;
+use crate::core::agent::Counters;
+use crate::core::share::Share;
+use crate::core::units::{Rate, Tokens};
+use crate::storage::StorageInfo;
+
+/// What the driver last saw.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    pub(super) storage: StorageInfo,
+    /// What is wrong with the storage now.
+    pub(super) trouble: Option<Trouble>,
+    pub(super) partitions_followed: u32,
+    /// Of these, how many were read to their end.
+    pub(super) partitions_read: u32,
+    /// Sessions of this process that may be used now.
+    pub(super) sessions_valid: u32,
+    /// Of these, how many go on with their last share in an outage.
+    pub(super) sessions_kept: u32,
+    /// Partitions in which a newer version writes: nothing is granted there.
+    pub(super) partitions_halted: u32,
+    pub(super) gaps: u64,
+    pub(super) agents: Counters,
+}
+
+/// What is wrong, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) message: String,
+    pub(super) fatal: bool,
+}
+
+/// How well a runtime is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum HealthState {
+    /// Decisions are made from shares that are renewed, or from local limits.
+    Ok = 0,
+    /// The log was not reached or read yet.
+    Connecting = 1,
+    /// Something is wrong, and decisions follow the outage policy.
+    Degraded = 2,
+    /// Sharing cannot go on until somebody acts.
+    Failed = 3,
+    /// The runtime was closed.
+    Closed = 4,
+}
+
+/// How well a runtime is, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// In a word.
+    pub state: HealthState,
+    /// In a sentence: what is wrong and what decisions rest on now.
+    pub message: String,
+}
+
+impl Report {
+    pub(super) fn health(&self, policy: &str) -> Health {
+        let (state, message) = match &self.trouble {
+            Some(Trouble { message, fatal: true }) => (HealthState::Failed, message.clone()),
+            _ if self.partitions_halted > 0 => (
+                HealthState::Failed,
+                "a newer version of Tidegate writes to the log; nothing is granted from it: update this program".into(),
+            ),
+            Some(Trouble { message, fatal: false }) => (HealthState::Degraded, message.clone()),
+            None if self.storage.partitions == 0 => {
+                (HealthState::Connecting, "waiting for the first answer of the log".into())
+            }
+            None if self.partitions_read < self.partitions_followed => {
+                (HealthState::Connecting, "reading the log".into())
+            }
+            None if self.sessions_kept > 0 => {
+                (HealthState::Degraded, "shares could not be renewed; the log does not confirm what is written".into())
+            }
+            None => (HealthState::Ok, String::from("shares are renewed")),
+        };
+        if state == HealthState::Ok {
+            return Health { state, message };
+        }
+        let basis = if self.sessions_kept > 0 {
+            "decisions go on with the last shares"
+        } else if self.sessions_valid > 0 {
+            "shares are still valid"
+        } else {
+            policy
+        };
+        Health { state, message: format!("{message}; {basis}") }
+    }
+}
+
+/// Counters of a runtime; all but `keys` only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Live keys.
+    pub keys: u64,
+    /// Permits granted, by live keys.
+    pub permits_granted: u64,
+    /// Permits refused, by live keys.
+    pub permits_refused: u64,
+    /// Of the granted, those without any share, in an outage, under the policy `allow`.
+    pub permits_allowed: u64,
+    /// Waiting calls of `acquire` now.
+    pub waiting: u64,
+    /// Partitions of the log that are read.
+    pub partitions_followed: u64,
+    /// Sessions that may be used now.
+    pub sessions_valid: u64,
+    /// Records written, with those said again.
+    pub records_sent: u64,
+    /// Records said again because the first was not read back in time.
+    pub records_resent: u64,
+    /// Records read.
+    pub records_read: u64,
+    /// Bytes in the log that are no records.
+    pub records_refused: u64,
+    /// Sessions of this process that others ended, or that broke off.
+    pub sessions_lost: u64,
+    /// Of these, while this process's clock said they were valid: a clock or a virtual machine stood still.
+    pub sessions_lost_while_valid: u64,
+    /// Sessions of others that this process ended for their silence.
+    pub evictions_sent: u64,
+    /// Times another process's state differed from this one's.
+    pub digest_mismatches: u64,
+    /// Times the log could not be read on and was read anew.
+    pub gaps: u64,
+}
+
+/// One key as this process sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyStatus {
+    /// What a decision rests on now.
+    pub basis: Basis,
+    /// Rate of the limit.
+    pub rate: Rate,
+    /// Burst of the limit.
+    pub burst: Tokens,
+    /// This process's share of both.
+    pub share: Share,
+    /// What is left of the share now.
+    pub level: Tokens,
+    /// The processes that hold or want something of it, as last seen; 0 = not known.
+    pub processes: u32,
+    /// Permits granted by this process.
+    pub granted: u64,
+    /// Permits refused by this process.
+    pub refused: u64,
+    /// Waiting calls of `acquire` now.
+    pub waiting: u32,
+}
+
+/// What the fleet is doing with a bucket, as the driver last saw it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fleet {
+    pub(super) processes: u32,
+    /// The log's numbers, which win over the configured ones.
+    pub(super) limit: Option<(Rate, Tokens)>,
+}

@@ -1,0 +1,326 @@
+//! The places where buckets live: one table for the whole process, addressed by key ids.
+//!
+//! An id is a slot's index and generation. Slots are never freed, only reused under the next generation, so an id
+//! that is out of date is found out and can do no harm.
+//!
+//! Two layers: `credit` is what may be taken with one atomic step; `cold`, behind a lock of its own, holds the bucket
+//! that the credit was paid out from. What was spent is the difference, counted when the bucket is settled next
+//! ([`Cold::settle`]). Taking credit looks at no clock for the refill: a bucket that was settled earlier holds
+//! less than the truth, never more.
+
+use crate::core::bucket::{Bucket, Refill};
+use crate::core::placement::BucketId;
+use crate::core::share::Share;
+use crate::core::units::{Nanos, Tokens};
+use crate::runtime::inner::Inner;
+use crate::runtime::limit_of::LimitOf;
+use crate::runtime::report::Fleet;
+use crate::runtime::waiters::Waiters;
+use parking_lot::Mutex;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// Bits of a credit word that hold credit; the generation stands above them.
+const CREDIT_BITS: u32 = 40;
+/// Most credit that can be paid out at once: about a million permits. A larger request settles each time.
+pub(super) const CREDIT_MAX: u64 = (1 << CREDIT_BITS) - 1;
+const GENERATION_MASK: u32 = (1 << (64 - CREDIT_BITS)) - 1;
+
+const CHUNK: usize = 1024;
+const CHUNKS: usize = 16_384;
+/// Most slots in a process.
+pub const SLOTS_MAX: usize = CHUNK * CHUNKS;
+
+/// A key's name: slot index below, generation above. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyId(pub u64);
+
+impl KeyId {
+    fn new(index: u32, generation: u32) -> KeyId {
+        KeyId(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    /// The slot's index.
+    #[inline]
+    pub(super) fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The generation where it stands in a credit word.
+    #[inline]
+    pub(super) fn tag(self) -> u64 {
+        (self.0 >> 32) << CREDIT_BITS
+    }
+}
+
+/// One bucket's place.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// Generation and credit in one word: one atomic step checks both.
+    pub(super) credit: AtomicU64,
+    /// Index of the [`validity`](super::validity) that the credit needs.
+    pub(super) validity: AtomicU32,
+    /// Number of forks before it was taken: another number means that the cold side belongs to a parent process.
+    pub(super) forks: AtomicU32,
+    /// Before this tick not even one permit comes.
+    pub(super) dry_until: AtomicU64,
+    /// Permits refused without settling.
+    pub(super) refused: AtomicU64,
+    /// The driver was told that this bucket was refused.
+    pub(super) flagged: AtomicBool,
+    pub(super) cold: Mutex<Option<Box<Cold>>>,
+}
+
+/// What the lock of a slot protects.
+#[derive(Debug)]
+pub(super) struct Cold {
+    pub(super) owner: Arc<Inner>,
+    pub(super) id: KeyId,
+    pub(super) bucket_id: BucketId,
+    pub(super) limit: Arc<LimitOf>,
+    /// The scope value, for people.
+    pub(super) value: Box<str>,
+    bucket: Bucket,
+    /// The credit as last paid out.
+    paid_out: u64,
+    pub(super) share: Share,
+    pub(super) waiters: Waiters,
+    /// Permits granted and refused so far, as of the last settlement.
+    pub(super) granted: u64,
+    pub(super) refused: u64,
+    /// Micro-permits of grants since the last usage report.
+    pub(super) spent: Tokens,
+    pub(super) refused_since: u64,
+    pub(super) largest_refused: Tokens,
+    pub(super) granted_fraction: u64,
+    pub(super) fleet: Fleet,
+}
+
+static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+static FREE: Mutex<Free> = Mutex::new(Free { next: 0, returned: Vec::new() });
+
+struct Free {
+    /// Slots below were in use at some time.
+    next: u32,
+    returned: Vec<u32>,
+}
+
+/// The slot at `index`; `None` if no key ever stood there.
+#[inline]
+pub(super) fn get(index: u32) -> Option<&'static Slot> {
+    let chunk = TABLE.get(index as usize / CHUNK)?.load(Ordering::Acquire);
+    // SAFETY: a chunk is published once, whole, and never freed.
+    unsafe { chunk.as_ref() }.map(|chunk| &chunk[index as usize % CHUNK])
+}
+
+/// The slot of a live key, by what the driver calls it.
+pub(super) fn of_ref(bucket: crate::core::share::BucketRef) -> Option<&'static Slot> {
+    get(bucket.0)
+}
+
+/// Takes a slot; `None` when all are in use.
+fn take() -> Option<u32> {
+    let mut free = FREE.lock();
+    if let Some(index) = free.returned.pop() {
+        return Some(index);
+    }
+    let index = free.next;
+    let chunk = TABLE.get(index as usize / CHUNK)?;
+    if index as usize % CHUNK == 0 {
+        let slots: Box<[Slot; CHUNK]> =
+            (0..CHUNK).map(|_| Slot::default()).collect::<Vec<_>>().into_boxed_slice().try_into().ok()?;
+        chunk.store(Box::into_raw(slots), Ordering::Release);
+    }
+    free.next += 1;
+    Some(index)
+}
+
+/// A new key with a bucket: full for a local limit, empty and without a share for a shared one.
+pub(super) fn create(
+    owner: &Arc<Inner>,
+    bucket_id: BucketId,
+    limit: &Arc<LimitOf>,
+    value: &str,
+    validity: u32,
+    now: Nanos,
+) -> Option<KeyId> {
+    let index = take()?;
+    let slot = get(index)?;
+    let local = owner.is_local();
+    let bucket = if local {
+        Bucket::full(limit.limit.burst(), limit.limit.refill(), now)
+    } else {
+        Bucket::empty(Tokens::ZERO, Refill::NONE, now)
+    };
+    let mut cold = slot.cold.lock();
+    let last = (slot.credit.load(Ordering::Relaxed) >> CREDIT_BITS) as u32;
+    let generation = last.wrapping_add(1) & GENERATION_MASK;
+    let id = KeyId::new(index, if generation == 0 { 1 } else { generation });
+    slot.validity.store(validity, Ordering::Relaxed);
+    slot.forks.store(super::fork::count(), Ordering::Relaxed);
+    slot.dry_until.store(0, Ordering::Relaxed);
+    slot.refused.store(0, Ordering::Relaxed);
+    // A local bucket has nobody to tell.
+    slot.flagged.store(local, Ordering::Relaxed);
+    let mut new = Box::new(Cold {
+        owner: owner.clone(),
+        id,
+        bucket_id,
+        limit: limit.clone(),
+        value: value.into(),
+        bucket,
+        paid_out: 0,
+        share: if local { Share { rate: limit.limit.rate(), burst: limit.limit.burst() } } else { Share::NONE },
+        waiters: Waiters::default(),
+        granted: 0,
+        refused: 0,
+        spent: Tokens::ZERO,
+        refused_since: 0,
+        largest_refused: Tokens::ZERO,
+        granted_fraction: 0,
+        fleet: Fleet::default(),
+    });
+    new.pay_out(slot);
+    *cold = Some(new);
+    Some(id)
+}
+
+/// Ends a key: its id is out of date from here on. Returns what was behind it.
+pub(super) fn destroy(index: u32) -> Option<Box<Cold>> {
+    let slot = get(index)?;
+    let mut guard = slot.cold.lock();
+    let mut cold = guard.take()?;
+    cold.settle(slot, Nanos::ZERO);
+    // No credit under any generation that an id carries.
+    slot.credit.store(cold.id.tag(), Ordering::Release);
+    slot.validity.store(0, Ordering::Release);
+    drop(guard);
+    FREE.lock().returned.push(index);
+    Some(cold)
+}
+
+impl Slot {
+    /// Whether this process was forked from the one that the key belongs to: its lock must not be touched.
+    pub(super) fn is_of_another_process(&self) -> bool {
+        self.forks.load(Ordering::Relaxed) != super::fork::count()
+    }
+
+    /// Runs `act` on the cold side of the key `id`, if it is still that key.
+    pub(super) fn with<T>(&'static self, id: KeyId, act: impl FnOnce(&'static Slot, &mut Cold) -> T) -> Option<T> {
+        let mut guard = self.cold.lock();
+        let cold = guard.as_mut().filter(|cold| cold.id == id)?;
+        let result = catch_unwind(AssertUnwindSafe(|| act(self, cold)));
+        match result {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                // In the middle of a bucket's change: nothing of this runtime can be trusted any more.
+                cold.owner.poison();
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl Cold {
+    /// Takes the credit back, mints up to `now`, and counts what was spent. [`Cold::pay_out`] must follow.
+    pub(super) fn settle(&mut self, slot: &Slot, now: Nanos) {
+        let left = slot.credit.swap(self.id.tag(), Ordering::AcqRel) & CREDIT_MAX;
+        let spent = Tokens(self.paid_out - left);
+        self.paid_out = 0;
+        self.bucket.settle(now, spent);
+        self.count_spent(spent);
+        let refused = slot.refused.swap(0, Ordering::Relaxed);
+        if refused > 0 {
+            self.count_refused(refused, Tokens::permits(1));
+        }
+    }
+
+    /// Lets the hot path spend what is there, unless somebody waits for it in front of others.
+    pub(super) fn pay_out(&mut self, slot: &Slot) {
+        let credit = if self.waiters.is_empty() { self.bucket.level().0.min(CREDIT_MAX) } else { 0 };
+        self.paid_out = credit;
+        slot.credit.store(self.id.tag() | credit, Ordering::Release);
+    }
+
+    /// Takes `amount` out of the settled bucket.
+    pub(super) fn take(&mut self, amount: Tokens) -> bool {
+        let taken = self.bucket.take(amount);
+        if taken {
+            self.count_spent(amount);
+        }
+        taken
+    }
+
+    /// What was spent since the last settlement.
+    pub(super) fn unsettled(&self, slot: &Slot) -> Tokens {
+        Tokens(self.paid_out.saturating_sub(slot.credit.load(Ordering::Acquire) & CREDIT_MAX))
+    }
+
+    /// What is left, as of the last settlement.
+    pub(super) fn level(&self) -> Tokens {
+        self.bucket.level()
+    }
+
+    pub(super) fn bucket(&mut self) -> &mut Bucket {
+        &mut self.bucket
+    }
+
+    pub(super) fn count_spent(&mut self, spent: Tokens) {
+        self.spent = self.spent.plus(spent);
+        let total = self.granted_fraction.saturating_add(spent.0);
+        self.granted = self.granted.saturating_add(Tokens(total).whole());
+        self.granted_fraction = total % crate::core::units::PERMIT;
+    }
+
+    pub(super) fn count_refused(&mut self, permits: u64, largest: Tokens) {
+        self.refused = self.refused.saturating_add(permits);
+        self.refused_since = self.refused_since.saturating_add(permits);
+        self.largest_refused = self.largest_refused.max(largest);
+    }
+}
+
+/// Holds the table's lock over a fork.
+pub(super) fn lock_for_fork() {
+    std::mem::forget(FREE.lock());
+}
+
+/// After the fork, in parent and child.
+pub(super) fn unlock_after_fork() {
+    // SAFETY: `lock_for_fork` locked it on this thread and forgot the guard.
+    unsafe { FREE.force_unlock() };
+}
+
+const _: () = assert!(std::mem::size_of::<Slot>() == 128);
+const _: () = assert!(CREDIT_BITS > 32 && KeyId(0).0 == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_slot_and_generation_and_is_never_zero() {
+        let id = KeyId::new(0, 1);
+        assert_ne!(id.0, 0);
+        assert_eq!((id.index(), id.tag() >> CREDIT_BITS), (0, 1));
+        assert_eq!(KeyId::new(7, 3).tag() >> CREDIT_BITS, 3);
+    }
+
+    #[test]
+    fn a_panic_in_the_middle_of_a_bucket_poisons_its_runtime_and_no_other() {
+        let open = || crate::Runtime::local(&crate::Options::default()).unwrap();
+        let (broken, sound) = (open(), open());
+        let limit = crate::Limit::token_bucket(1, Nanos::from_secs(1), 5).unwrap();
+        let keys = [&broken, &sound].map(|runtime| runtime.limiter("x", limit, None).unwrap().key_id("").unwrap());
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let slot = get(keys[0].index()).unwrap();
+        let panicked = catch_unwind(AssertUnwindSafe(|| slot.with(keys[0], |_, _| panic!("on purpose"))));
+        std::panic::set_hook(hook);
+        assert!(panicked.is_err());
+        let status = |key| crate::runtime::acquire::try_acquire(key, 1).status;
+        assert_eq!(keys.map(status), [crate::ErrorKind::Bug as i32, 0]);
+        assert_eq!(broken.health().state, crate::HealthState::Failed);
+    }
+}

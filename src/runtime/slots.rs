@@ -1,0 +1,63 @@
+//! The driver's hand on the buckets: each call is one atomic step against admissions, because it takes the credit
+//! back first.
+
+use super::slot::{self, Cold, Slot};
+use crate::core::share::{BucketRef, Buckets, Share, Usage};
+use crate::core::units::{Nanos, Tokens};
+use std::sync::atomic::Ordering;
+
+/// The slots, as the protocol sees them.
+pub(super) struct Slots;
+
+impl Slots {
+    /// Runs `act` on the settled bucket, then lets the hot path go on. A slot that was given back does nothing.
+    fn at<T: Default>(bucket: BucketRef, now: Nanos, act: impl FnOnce(&mut Cold, &Slot) -> T) -> T {
+        let Some(slot) = slot::of_ref(bucket) else { return T::default() };
+        let mut guard = slot.cold.lock();
+        let Some(cold) = guard.as_mut() else { return T::default() };
+        cold.settle(slot, now);
+        let result = act(cold, slot);
+        cold.pay_out(slot);
+        result
+    }
+}
+
+impl Buckets for Slots {
+    fn usage(&mut self, bucket: BucketRef, now: Nanos) -> Usage {
+        Slots::at(bucket, now, |cold, _| {
+            let waiting = cold.waiters.total();
+            let spent = std::mem::take(&mut cold.spent);
+            let refused = std::mem::take(&mut cold.refused_since);
+            let largest = std::mem::take(&mut cold.largest_refused).max(cold.waiters.first_amount());
+            Usage {
+                level: cold.bucket().level(),
+                full: cold.bucket().is_full(),
+                asked: spent.plus(Tokens::permits(refused)).plus(waiting),
+                refused: refused > 0 || !cold.waiters.is_empty(),
+                largest,
+            }
+        })
+    }
+
+    fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
+        Slots::at(bucket, now, |cold, slot| {
+            cold.share = share;
+            cold.bucket().reshape(share.burst, share.refill());
+            cold.bucket().put(arrived);
+            slot.dry_until.store(0, Ordering::Release);
+            cold.waiters.call_first();
+        });
+    }
+
+    fn shrink(&mut self, bucket: BucketRef, now: Nanos, share: Share) -> Tokens {
+        Slots::at(bucket, now, |cold, slot| {
+            cold.share = share;
+            slot.dry_until.store(0, Ordering::Release);
+            cold.bucket().reshape(share.burst, share.refill())
+        })
+    }
+
+    fn forfeit(&mut self, bucket: BucketRef, now: Nanos) {
+        self.shrink(bucket, now, Share::NONE);
+    }
+}
