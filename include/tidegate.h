@@ -1,0 +1,417 @@
+/* tidegate.h - one rate limit shared by many processes through Kafka, decided locally.
+ * Generated from src/ffi by cbindgen; do not edit.
+ *
+ * Rules for every function, unless its comment says otherwise:
+ *   names      tidegate_<noun>_<verb>; the noun comes first, outputs come last and end in `_out`
+ *   result     0 = go or done, > 0 = an ordinary no, < 0 = failure; `if (!rc)` therefore fails closed
+ *   outputs    written only when the result is >= 0; `error_out` may be NULL and is set only when it is < 0
+ *   strings    in: UTF-8 pointer + byte count, copied; out: NUL-terminated, life time in the comment
+ *   ownership  _create, _open and _key give you a handle; hand it back once, in any order; NULL is accepted there
+ *   keys       are ids, not pointers: one that is out of date answers TIDEGATE_E_STALE and harms nobody
+ *   threads    any function from any thread at any time; only the handle that is being handed back must be idle
+ *   structs    with a `struct_size` are set to sizeof by the caller; new fields go at the end; unknown ones must be 0
+ *   time       uint64_t nanoseconds, `_ns` in the name, relative; never a date
+ *   fork       a child may not use what its parent opened (TIDEGATE_E_FORKED); it may open its own
+ *   signals    none are touched; the library never prints, never exits, and is never unloaded
+ *
+ * The simple path:
+ *
+ *   tidegate_config_t *config = tidegate_config_create();
+ *   tidegate_config_set(config, "bootstrap.servers", 17, "localhost:9092", 14, NULL);
+ *   tidegate_runtime_t *runtime;
+ *   if (tidegate_runtime_open(config, &runtime, &error)) ...
+ *   tidegate_limit_t limit = { sizeof limit, TIDEGATE_LIMIT_TOKEN_BUCKET, 1000, 1000000000, 2000, 0, 0 };
+ *   tidegate_limiter_t *orders;
+ *   if (tidegate_limiter_create(runtime, "orders", 6, &limit, &orders, &error)) ...
+ *   uint64_t key;
+ *   if (tidegate_limiter_key(orders, "tenant-1", 8, &key, &error)) ...
+ *   tidegate_decision_t decision;
+ *   if (tidegate_key_try_acquire(key, 1, &decision) == TIDEGATE_OK) ... go ...
+ */
+
+#ifndef TIDEGATE_H
+#define TIDEGATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TIDEGATE_VERSION_MAJOR 0
+#define TIDEGATE_VERSION_MINOR 1
+#define TIDEGATE_VERSION_PATCH 0
+
+
+// The number of this ABI. It changes when anything that a compiled caller can see changes meaning; additions do not
+// change it. Compare it with tidegate_abi_version() once, before any other call.
+#define TIDEGATE_ABI_VERSION 1
+
+// This build has the Kafka storage.
+#define TIDEGATE_FEATURE_KAFKA 1
+
+// Go, or done.
+#define TIDEGATE_OK 0
+
+// Not now; `retry_after_ns` says when to come back.
+#define TIDEGATE_DENIED 1
+
+// More permits than the limit's burst can ever hold.
+#define TIDEGATE_NEVER 2
+
+// The time-out passed first; nothing was taken.
+#define TIDEGATE_TIMED_OUT 3
+
+// NULL, bad UTF-8, a wrong struct_size, or a value out of range.
+#define TIDEGATE_E_ARGUMENT -1
+
+// A property is unknown, has no such value, or contradicts another.
+#define TIDEGATE_E_CONFIG -2
+
+// The runtime was closed.
+#define TIDEGATE_E_CLOSED -3
+
+// Kafka refused or could not be reached; the same call may succeed later.
+#define TIDEGATE_E_STORAGE -4
+
+// A named maximum was hit, such as keys.max.
+#define TIDEGATE_E_CAPACITY -5
+
+// The key was released, or its runtime was closed.
+#define TIDEGATE_E_STALE -6
+
+// This process was forked: open a runtime of its own here.
+#define TIDEGATE_E_FORKED -7
+
+// A panic inside Tidegate; that runtime refuses every further call.
+#define TIDEGATE_E_BUG -100
+
+// A token bucket: `permits` per `period_ns`, at most `burst` at once.
+#define TIDEGATE_LIMIT_TOKEN_BUCKET 1
+
+// As the property on.outage says.
+#define TIDEGATE_OUTAGE_DEFAULT 0
+
+// Go on with the last share.
+#define TIDEGATE_OUTAGE_KEEP_SHARE 1
+
+// Refuse when the share could not be renewed.
+#define TIDEGATE_OUTAGE_DENY 2
+
+// Let everything through, and count it.
+#define TIDEGATE_OUTAGE_ALLOW 3
+
+// The decision rests on a limit of this process alone.
+#define TIDEGATE_BASIS_LOCAL 0
+
+// On this process's share of a limit that many processes have.
+#define TIDEGATE_BASIS_SHARED 1
+
+// On the last share, in an outage, under the policy keep_share.
+#define TIDEGATE_BASIS_KEPT_SHARE 2
+
+// On nothing, in an outage, under the policy allow.
+#define TIDEGATE_BASIS_ALLOWED 3
+
+// There is no share yet, or no more.
+#define TIDEGATE_BASIS_NO_SHARE 4
+
+// Decisions are made from shares that are renewed, or from local limits.
+#define TIDEGATE_HEALTH_OK 0
+
+// The log was not reached or read yet.
+#define TIDEGATE_HEALTH_CONNECTING 1
+
+// Something is wrong, and decisions follow the outage policy.
+#define TIDEGATE_HEALTH_DEGRADED 2
+
+// Sharing cannot go on until somebody acts.
+#define TIDEGATE_HEALTH_FAILED 3
+
+// The runtime was closed.
+#define TIDEGATE_HEALTH_CLOSED 4
+
+// This process alone.
+#define TIDEGATE_STORAGE_MEMORY 1
+
+// Apache Kafka.
+#define TIDEGATE_STORAGE_KAFKA 2
+
+// A set of properties to open a runtime with.
+typedef struct tidegate_config_t tidegate_config_t;
+
+// The story behind a negative status. Belongs to no thread; free it on any.
+typedef struct tidegate_error_t tidegate_error_t;
+
+// A named limit. Keeps its runtime open.
+typedef struct tidegate_limiter_t tidegate_limiter_t;
+
+// Storage, background thread and clock; usually one per process.
+typedef struct tidegate_runtime_t tidegate_runtime_t;
+
+// A text that the library made: JSON, a description.
+typedef struct tidegate_text_t tidegate_text_t;
+
+// 0 = go or done, > 0 = an ordinary no, < 0 = failure.
+typedef int32_t tidegate_status_t;
+
+// A limit: the numbers of the whole fleet.
+typedef struct {
+  // sizeof(tidegate_limit_t)
+  uint32_t struct_size;
+  // TIDEGATE_LIMIT_*
+  uint32_t kind;
+  // Permits let through per period; at least 1.
+  uint64_t permits;
+  // The period in nanoseconds; at least 1.
+  uint64_t period_ns;
+  // Most permits at once; 0 = as many as `permits`.
+  uint64_t burst;
+  // TIDEGATE_OUTAGE_*: what happens when the log is away.
+  uint32_t on_outage;
+  // 0
+  uint32_t reserved;
+} tidegate_limit_t;
+
+// The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
+typedef struct {
+  // When to come back, in nanoseconds from now: 0 when granted, UINT64_MAX when it can never be.
+  uint64_t retry_after_ns;
+  // Whole permits left in this process's share right after; a hint.
+  uint64_t remaining;
+  // The same as the function returned.
+  int32_t status;
+  // The index of the tier that decided.
+  uint16_t tier;
+  // TIDEGATE_BASIS_*
+  uint16_t basis;
+} tidegate_decision_t;
+
+// One key as this process sees it.
+typedef struct {
+  // sizeof(tidegate_key_status_t)
+  uint32_t struct_size;
+  // TIDEGATE_BASIS_* of a decision now.
+  uint32_t basis;
+  // Rate of the limit, in millionths of a permit per second.
+  uint64_t rate_micro;
+  // Burst of the limit, in permits.
+  uint64_t burst;
+  // This process's share of the rate, in millionths of a permit per second.
+  uint64_t share_rate_micro;
+  // This process's share of the burst, in permits, rounded down.
+  uint64_t share_burst;
+  // Permits left in the share now, rounded down.
+  uint64_t remaining;
+  // Permits granted by this process.
+  uint64_t granted;
+  // Permits refused by this process.
+  uint64_t refused;
+  // Processes that hold or want something of it; 0 = not known yet.
+  uint32_t processes;
+  // Calls of tidegate_key_acquire() that wait now, in this process.
+  uint32_t waiting;
+} tidegate_key_status_t;
+
+// What the storage knows about itself.
+typedef struct {
+  // sizeof(tidegate_storage_info_t)
+  uint32_t struct_size;
+  // TIDEGATE_STORAGE_*
+  uint32_t backend;
+  // 1 if other processes share it, else 0.
+  uint32_t is_shared;
+  // 1 if it outlives the processes, else 0.
+  uint32_t is_persistent;
+  // Partitions of the log; 0 until known.
+  uint32_t partitions;
+  // Copies of each partition; 0 until known.
+  uint32_t replication;
+  // From append to acknowledgement, over the last 1024; 0 before the first.
+  uint64_t append_p50_ns;
+  // The same, 99th percentile.
+  uint64_t append_p99_ns;
+  // Since the last acknowledgement; UINT64_MAX before the first.
+  uint64_t ack_age_ns;
+} tidegate_storage_info_t;
+
+// Counters of a runtime. All but keys, waiting, partitions_followed and sessions_valid only grow, those of permits
+// over the live keys.
+typedef struct {
+  // sizeof(tidegate_metrics_t)
+  uint32_t struct_size;
+  // 0
+  uint32_t reserved;
+  // Live keys.
+  uint64_t keys;
+  // Permits granted.
+  uint64_t permits_granted;
+  // Permits refused.
+  uint64_t permits_refused;
+  // Of the granted, those without any share, in an outage, under the policy allow.
+  uint64_t permits_allowed;
+  // Calls of tidegate_key_acquire() that wait now.
+  uint64_t waiting;
+  // Partitions of the log that are read.
+  uint64_t partitions_followed;
+  // Of these, those in which this process's shares are valid now.
+  uint64_t sessions_valid;
+  // Records written, with those said again.
+  uint64_t records_sent;
+  // Records said again because the first was not read back in time.
+  uint64_t records_resent;
+  // Records read.
+  uint64_t records_read;
+  // Bytes in the log that are no records.
+  uint64_t records_refused;
+  // Sessions of this process that others ended, or that broke off.
+  uint64_t sessions_lost;
+  // Sessions of others that this process ended for their silence.
+  uint64_t evictions_sent;
+  // Times another process's state differed from this one's.
+  uint64_t digest_mismatches;
+  // Times the log could not be read on and was read anew.
+  uint64_t gaps;
+} tidegate_metrics_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The number of the library's ABI.
+uint32_t tidegate_abi_version(void);
+
+// The library's version, such as "0.1.0". Static.
+const char *tidegate_version(void);
+
+// What this build can do: TIDEGATE_FEATURE_* bits.
+uint64_t tidegate_features(void);
+
+// The name of a status, such as "TIDEGATE_DENIED". Static, never NULL.
+const char *tidegate_status_name(tidegate_status_t status);
+
+// The status that came with the error; TIDEGATE_E_ARGUMENT for NULL.
+tidegate_status_t tidegate_error_status(const tidegate_error_t *error);
+
+// What happened and what to do about it: UTF-8, no full stop, lives as long as `error`. "" for NULL.
+const char *tidegate_error_message(const tidegate_error_t *error);
+
+// 1 if the same call may succeed later without anything being changed, else 0.
+int32_t tidegate_error_is_retriable(const tidegate_error_t *error);
+
+// Frees an error. NULL is accepted.
+void tidegate_error_free(tidegate_error_t *error);
+
+// The text: UTF-8, NUL-terminated, lives as long as `text`. "" for NULL.
+const char *tidegate_text_data(const tidegate_text_t *text);
+
+// Frees a text. NULL is accepted.
+void tidegate_text_free(tidegate_text_t *text);
+
+// An empty configuration: what is not set has its default. Free it when the runtime is open. Never NULL but when
+// memory is exhausted.
+tidegate_config_t *tidegate_config_create(void);
+
+// Sets a property: one of Tidegate's (docs/reference/config.md) or one of librdkafka's by its own name
+// ("bootstrap.servers", "security.protocol", "sasl.*", "ssl.*", ..), which is passed through unchanged.
+// TIDEGATE_E_CONFIG with the name in the message when it is unknown or the value is not one of its own.
+tidegate_status_t tidegate_config_set(tidegate_config_t *config,
+                                      const char *name,
+                                      uintptr_t name_len,
+                                      const char *value,
+                                      uintptr_t value_len,
+                                      tidegate_error_t **error_out);
+
+// The effective configuration, one "name = value" a line, with secrets hidden. Free the text.
+tidegate_status_t tidegate_config_describe(const tidegate_config_t *config,
+                                           tidegate_text_t **text_out,
+                                           tidegate_error_t **error_out);
+
+// Frees a configuration; open runtimes do not need it. NULL is accepted.
+void tidegate_config_free(tidegate_config_t *config);
+
+// Opens a runtime. Never waits for Kafka and does not fail when no broker answers: sharing starts by itself when one
+// does, and until then tidegate_runtime_health() says why it does not. Equal configurations share one runtime.
+// TIDEGATE_E_CONFIG when properties contradict each other or the Kafka client refuses one.
+tidegate_status_t tidegate_runtime_open(const tidegate_config_t *config,
+                                        tidegate_runtime_t **runtime_out,
+                                        tidegate_error_t **error_out);
+
+// Gives the handle back, whatever the result; NULL is accepted. The last handle, of the runtime and of its limiters,
+// closes it: its shares return to the fleet at once, waiting calls end, and its keys answer TIDEGATE_E_STALE. Waits at
+// most about `timeout_ns` for the log to confirm the goodbye; TIDEGATE_E_STORAGE if it did not: others get the shares
+// after ttl.ms.
+tidegate_status_t tidegate_runtime_close(tidegate_runtime_t *runtime,
+                                         uint64_t timeout_ns,
+                                         tidegate_error_t **error_out);
+
+// Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
+// limit out of range, an empty or long name, or a name that this process has open with other numbers.
+tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
+                                          const char *name,
+                                          uintptr_t name_len,
+                                          const tidegate_limit_t *limit,
+                                          tidegate_limiter_t **limiter_out,
+                                          tidegate_error_t **error_out);
+
+// Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
+void tidegate_limiter_free(tidegate_limiter_t *limiter);
+
+// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
+// Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
+// are live.
+tidegate_status_t tidegate_limiter_key(tidegate_limiter_t *limiter,
+                                       const char *value,
+                                       uintptr_t value_len,
+                                       uint64_t *key_out,
+                                       tidegate_error_t **error_out);
+
+// Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
+// TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
+// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
+// this key and one clock reading where it does not.
+tidegate_status_t tidegate_key_try_acquire(uint64_t key,
+                                           uint64_t permits,
+                                           tidegate_decision_t *decision_out);
+
+// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
+// passed first: nothing was taken. While somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the
+// calling thread only. At most 65536 wait for one key (TIDEGATE_E_CAPACITY).
+tidegate_status_t tidegate_key_acquire(uint64_t key,
+                                       uint64_t permits,
+                                       uint64_t timeout_ns,
+                                       tidegate_decision_t *decision_out);
+
+// What tidegate_key_try_acquire() of one permit would find, without taking it.
+tidegate_status_t tidegate_key_peek(uint64_t key, tidegate_decision_t *decision_out);
+
+// The key as this process sees it. May wait half a second for the background thread: not for the hot path.
+tidegate_status_t tidegate_key_status(uint64_t key, tidegate_key_status_t *status_out);
+
+// Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
+tidegate_status_t tidegate_key_release(uint64_t key);
+
+// What the storage knows about itself.
+tidegate_status_t tidegate_runtime_storage_info(const tidegate_runtime_t *runtime,
+                                                tidegate_storage_info_t *info_out,
+                                                tidegate_error_t **error_out);
+
+// How well the runtime is: `state_out` (may be NULL) is a TIDEGATE_HEALTH_*, `message_out` (may be NULL) a sentence
+// that says what is wrong and what decisions rest on now. Free the text.
+tidegate_status_t tidegate_runtime_health(const tidegate_runtime_t *runtime,
+                                          int32_t *state_out,
+                                          tidegate_text_t **message_out,
+                                          tidegate_error_t **error_out);
+
+// Counters. Visits every live key: about a millisecond for ten thousand.
+tidegate_status_t tidegate_runtime_metrics(const tidegate_runtime_t *runtime,
+                                           tidegate_metrics_t *metrics_out,
+                                           tidegate_error_t **error_out);
+
+// Everything above as one JSON object: {"health": .., "storage": .., "metrics": ..}. Free the text.
+tidegate_status_t tidegate_runtime_snapshot(const tidegate_runtime_t *runtime,
+                                            tidegate_text_t **json_out,
+                                            tidegate_error_t **error_out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TIDEGATE_H */

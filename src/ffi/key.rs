@@ -1,0 +1,172 @@
+//! Keys: the data plane. No allocation, no I/O, no error object.
+
+use super::boundary::{boundary, fill_struct};
+use super::status::{tidegate_status_t, TIDEGATE_E_ARGUMENT, TIDEGATE_E_BUG};
+use crate::runtime::acquire;
+use crate::{Basis, Decision, KeyId};
+use std::time::Duration;
+
+/// The decision rests on a limit of this process alone.
+pub const TIDEGATE_BASIS_LOCAL: u16 = 0;
+/// On this process's share of a limit that many processes have.
+pub const TIDEGATE_BASIS_SHARED: u16 = 1;
+/// On the last share, in an outage, under the policy keep_share.
+pub const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
+/// On nothing, in an outage, under the policy allow.
+pub const TIDEGATE_BASIS_ALLOWED: u16 = 3;
+/// There is no share yet, or no more.
+pub const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
+
+/// The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tidegate_decision_t {
+    /// When to come back, in nanoseconds from now: 0 when granted, UINT64_MAX when it can never be.
+    pub retry_after_ns: u64,
+    /// Whole permits left in this process's share right after; a hint.
+    pub remaining: u64,
+    /// The same as the function returned.
+    pub status: i32,
+    /// The index of the tier that decided.
+    pub tier: u16,
+    /// TIDEGATE_BASIS_*
+    pub basis: u16,
+}
+
+/// One key as this process sees it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tidegate_key_status_t {
+    /// sizeof(tidegate_key_status_t)
+    pub struct_size: u32,
+    /// TIDEGATE_BASIS_* of a decision now.
+    pub basis: u32,
+    /// Rate of the limit, in millionths of a permit per second.
+    pub rate_micro: u64,
+    /// Burst of the limit, in permits.
+    pub burst: u64,
+    /// This process's share of the rate, in millionths of a permit per second.
+    pub share_rate_micro: u64,
+    /// This process's share of the burst, in permits, rounded down.
+    pub share_burst: u64,
+    /// Permits left in the share now, rounded down.
+    pub remaining: u64,
+    /// Permits granted by this process.
+    pub granted: u64,
+    /// Permits refused by this process.
+    pub refused: u64,
+    /// Processes that hold or want something of it; 0 = not known yet.
+    pub processes: u32,
+    /// Calls of tidegate_key_acquire() that wait now, in this process.
+    pub waiting: u32,
+}
+
+/// Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
+/// TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
+/// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
+/// this key and one clock reading where it does not.
+///
+/// # Safety
+/// `decision_out` is NULL or valid to write to.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_key_try_acquire(
+    key: u64,
+    permits: u64,
+    decision_out: *mut tidegate_decision_t,
+) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::try_acquire(KeyId(key), permits), decision_out) } })
+}
+
+/// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
+/// passed first: nothing was taken. While somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the
+/// calling thread only. At most 65536 wait for one key (TIDEGATE_E_CAPACITY).
+///
+/// # Safety
+/// `decision_out` is NULL or valid to write to.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_key_acquire(
+    key: u64,
+    permits: u64,
+    timeout_ns: u64,
+    decision_out: *mut tidegate_decision_t,
+) -> tidegate_status_t {
+    let timeout = Duration::from_nanos(timeout_ns);
+    // SAFETY: as promised by the caller.
+    boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::acquire(KeyId(key), permits, timeout), decision_out) } })
+}
+
+/// What tidegate_key_try_acquire() of one permit would find, without taking it.
+///
+/// # Safety
+/// `decision_out` is NULL or valid to write to.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_key_peek(key: u64, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::peek(KeyId(key)), decision_out) } })
+}
+
+/// The key as this process sees it. May wait half a second for the background thread: not for the hot path.
+///
+/// # Safety
+/// `status_out` is NULL or points at `struct_size` writable bytes that begin with that size.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_key_status(key: u64, status_out: *mut tidegate_key_status_t) -> tidegate_status_t {
+    boundary!(TIDEGATE_E_BUG, {
+        if status_out.is_null() {
+            return TIDEGATE_E_ARGUMENT;
+        }
+        let status = match crate::runtime::status(KeyId(key)) {
+            Ok(status) => status,
+            Err(error) => return error.kind() as i32,
+        };
+        let filled = tidegate_key_status_t {
+            struct_size: 0,
+            basis: status.basis as u32,
+            rate_micro: status.rate.0 / 1_000,
+            burst: status.burst.whole(),
+            share_rate_micro: status.share.rate.0 / 1_000,
+            share_burst: status.share.burst.whole(),
+            remaining: status.level.whole(),
+            granted: status.granted,
+            refused: status.refused,
+            processes: status.processes,
+            waiting: status.waiting,
+        };
+        // SAFETY: as promised by the caller.
+        match unsafe { fill_struct(status_out, filled, "status_out") } {
+            Ok(()) => 0,
+            Err(error) => error.kind() as i32,
+        }
+    })
+}
+
+/// Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
+#[no_mangle]
+pub extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
+    boundary!(TIDEGATE_E_BUG, {
+        match crate::runtime::release(KeyId(key)) {
+            Ok(()) => 0,
+            Err(error) => error.kind() as i32,
+        }
+    })
+}
+
+#[inline]
+unsafe fn give(decision: Decision, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    if let Some(place) = unsafe { decision_out.as_mut() } {
+        let Decision { retry_after_ns, remaining, status, tier, basis } = decision;
+        *place = tidegate_decision_t { retry_after_ns, remaining, status, tier, basis };
+    }
+    decision.status
+}
+
+const _: () = assert!(TIDEGATE_BASIS_LOCAL == Basis::Local as u16);
+const _: () = assert!(TIDEGATE_BASIS_SHARED == Basis::Shared as u16);
+const _: () = assert!(TIDEGATE_BASIS_KEPT_SHARE == Basis::KeptShare as u16);
+const _: () = assert!(TIDEGATE_BASIS_ALLOWED == Basis::Allowed as u16);
+const _: () = assert!(TIDEGATE_BASIS_NO_SHARE == Basis::NoShare as u16);
+const _: () = assert!(std::mem::size_of::<tidegate_decision_t>() == 24);
+const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == 16);
+const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, basis) == 22);

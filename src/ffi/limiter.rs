@@ -1,0 +1,131 @@
+//! Limiters.
+
+use super::boundary::{answer, boundary, bug, handle, known_struct, output, text};
+use super::error::tidegate_error_t;
+use super::runtime::tidegate_runtime_t;
+use super::status::tidegate_status_t;
+use crate::{Error, ErrorKind, Limit, Limiter, Nanos, Outage};
+use std::ffi::c_char;
+
+/// A token bucket: `permits` per `period_ns`, at most `burst` at once.
+pub const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
+
+/// As the property on.outage says.
+pub const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
+/// Go on with the last share.
+pub const TIDEGATE_OUTAGE_KEEP_SHARE: u32 = 1;
+/// Refuse when the share could not be renewed.
+pub const TIDEGATE_OUTAGE_DENY: u32 = 2;
+/// Let everything through, and count it.
+pub const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
+
+/// A limit: the numbers of the whole fleet.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tidegate_limit_t {
+    /// sizeof(tidegate_limit_t)
+    pub struct_size: u32,
+    /// TIDEGATE_LIMIT_*
+    pub kind: u32,
+    /// Permits let through per period; at least 1.
+    pub permits: u64,
+    /// The period in nanoseconds; at least 1.
+    pub period_ns: u64,
+    /// Most permits at once; 0 = as many as `permits`.
+    pub burst: u64,
+    /// TIDEGATE_OUTAGE_*: what happens when the log is away.
+    pub on_outage: u32,
+    /// 0
+    pub reserved: u32,
+}
+
+/// A named limit. Keeps its runtime open.
+pub struct tidegate_limiter_t {
+    limiter: Limiter,
+}
+
+/// Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
+/// limit out of range, an empty or long name, or a name that this process has open with other numbers.
+///
+/// # Safety
+/// Pointers are NULL or valid for what they are said to be.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_create(
+    runtime: *mut tidegate_runtime_t,
+    name: *const c_char,
+    name_len: usize,
+    limit: *const tidegate_limit_t,
+    limiter_out: *mut *mut tidegate_limiter_t,
+    error_out: *mut *mut tidegate_error_t,
+) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    let create = || unsafe {
+        let runtime = handle(runtime, "runtime")?;
+        let name = text(name, name_len, "name")?;
+        let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
+        let place = output(limiter_out, "limiter_out")?;
+        let limiter = runtime.runtime.limiter(name, limit, outage)?;
+        *place = Box::into_raw(Box::new(tidegate_limiter_t { limiter }));
+        Ok(())
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { answer(boundary!(Err(bug()), { create() }), error_out) }
+}
+
+/// Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
+///
+/// # Safety
+/// `limiter` is NULL or came from this library and was not given back.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
+    boundary!((), {
+        if !limiter.is_null() {
+            // SAFETY: it was made by Box::into_raw and is given back once.
+            drop(unsafe { Box::from_raw(limiter) });
+        }
+    });
+}
+
+/// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
+/// Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
+/// are live.
+///
+/// # Safety
+/// Pointers are NULL or valid for what they are said to be.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_key(
+    limiter: *mut tidegate_limiter_t,
+    value: *const c_char,
+    value_len: usize,
+    key_out: *mut u64,
+    error_out: *mut *mut tidegate_error_t,
+) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    let key = || unsafe {
+        let limiter = handle(limiter, "limiter")?;
+        let value = text(value, value_len, "value")?;
+        let place = output(key_out, "key_out")?;
+        *place = limiter.limiter.key_id(value)?.0;
+        Ok(())
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { answer(boundary!(Err(bug()), { key() }), error_out) }
+}
+
+fn limit_of(limit: &tidegate_limit_t) -> Result<(Limit, Option<Outage>), Error> {
+    let refuse = |text: String| Err(Error::new(ErrorKind::Argument, text));
+    if limit.kind != TIDEGATE_LIMIT_TOKEN_BUCKET {
+        return refuse(format!("`limit.kind` is {}; expected TIDEGATE_LIMIT_TOKEN_BUCKET (1)", limit.kind));
+    }
+    if limit.reserved != 0 {
+        return refuse(format!("`limit.reserved` is {}; expected 0", limit.reserved));
+    }
+    let outage = match limit.on_outage {
+        TIDEGATE_OUTAGE_DEFAULT => None,
+        TIDEGATE_OUTAGE_KEEP_SHARE => Some(Outage::KeepShare),
+        TIDEGATE_OUTAGE_DENY => Some(Outage::Deny),
+        TIDEGATE_OUTAGE_ALLOW => Some(Outage::Allow),
+        other => return refuse(format!("`limit.on_outage` is {other}; expected a TIDEGATE_OUTAGE_* (0 to 3)")),
+    };
+    Ok((Limit::token_bucket(limit.permits, Nanos(limit.period_ns), limit.burst)?, outage))
+}
