@@ -10,6 +10,7 @@ mod client;
 mod health;
 mod keeper;
 pub mod mock;
+mod property;
 mod queue;
 mod reader;
 mod secrets;
@@ -19,6 +20,7 @@ mod settings;
 mod shared;
 mod words;
 
+pub use property::check_property;
 pub use settings::{KafkaSettings, Replication, SettingsError, DEFAULT_PARTITIONS, DEFAULT_TOPIC};
 
 use super::{LogStore, StorageEvent, StorageInfo};

@@ -1,0 +1,150 @@
+//! What runtimes promise that share limits through one log: here a log in memory, with the real driver threads and
+//! the real clock. The promises under faults are proven in `simulation`, and shown on Kafka in `kafka`.
+
+use std::time::{Duration, Instant};
+use tidegate::runtime::decision::DENIED;
+use tidegate::storage::memory::MemoryHub;
+use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Runtime};
+
+/// Until then things that take milliseconds must have happened.
+const SOON: Duration = Duration::from_secs(10);
+
+fn join(hub: &MemoryHub, ttl: Duration) -> Runtime {
+    let options = Options { ttl, ..Options::default() };
+    Runtime::shared(&options, |events| Ok(Box::new(hub.open(events)))).unwrap()
+}
+
+fn limiter(runtime: &Runtime, permits: u64, burst: u64, outage: Outage) -> Limiter {
+    runtime.limiter("shared", Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap(), Some(outage)).unwrap()
+}
+
+fn key(runtime: &Runtime, permits: u64, burst: u64) -> Key {
+    limiter(runtime, permits, burst, Outage::KeepShare).key("k").unwrap()
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < SOON, "not within {SOON:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn take_all(key: &Key) -> u64 {
+    (0..).take_while(|_| key.try_acquire(1).is_granted()).count() as u64
+}
+
+/// Asks for more than there is until the share is at least `burst` permits.
+fn hold(key: &Key, burst: u64) {
+    until("a share", || {
+        key.try_acquire(1);
+        key.status().unwrap().share.burst.whole() >= burst
+    });
+}
+
+#[test]
+fn a_process_alone_gets_the_whole_limit() {
+    let runtime = join(&MemoryHub::new(3), Duration::from_secs(15));
+    let key = key(&runtime, 1, 500);
+    let first = key.try_acquire(1);
+    assert_eq!(
+        (first.status, first.basis()),
+        (DENIED, Basis::NoShare),
+        "nothing is granted before the log gave a share"
+    );
+    let mut granted = 0;
+    until("the whole burst", || {
+        granted += take_all(&key);
+        granted >= 500
+    });
+    assert!(granted <= 501, "{granted}");
+    let status = key.status().unwrap();
+    assert_eq!((status.processes, status.basis, status.share.burst.whole()), (1, Basis::Shared, 500));
+}
+
+#[test]
+fn two_processes_share_one_burst_and_not_one_each() {
+    let hub = MemoryHub::new(3);
+    let runtimes = [join(&hub, Duration::from_secs(15)), join(&hub, Duration::from_secs(15))];
+    let keys = runtimes.each_ref().map(|runtime| key(runtime, 100, 1_000));
+    let start = Instant::now();
+    let mut granted = 0;
+    until("half a share each", || {
+        granted += keys.iter().map(take_all).sum::<u64>();
+        keys.iter().all(|key| key.status().is_ok_and(|status| (450..=550).contains(&status.share.burst.whole())))
+    });
+    granted += keys.iter().map(take_all).sum::<u64>();
+    let minted = u64::try_from(start.elapsed().as_millis()).unwrap() / 10 + 1;
+    assert!(granted <= 1_000 + minted, "{granted} of 1000 + {minted}");
+    assert!(granted >= 900, "{granted} of 1000: tokens must move, not vanish");
+}
+
+#[test]
+fn a_clean_close_gives_the_share_back_at_once() {
+    let hub = MemoryHub::new(3);
+    let (stays, leaves) = (join(&hub, Duration::from_secs(600)), join(&hub, Duration::from_secs(600)));
+    let (staying, leaving) = (key(&stays, 1_000, 1_000), key(&leaves, 1_000, 1_000));
+    hold(&staying, 900);
+    hold(&leaving, 400);
+    drop(leaving);
+    leaves.close(SOON).unwrap();
+    hold(&staying, 1_000);
+}
+
+#[test]
+fn a_released_key_gives_its_share_back_while_the_runtime_stays() {
+    let hub = MemoryHub::new(1);
+    let (stays, leaves) = (join(&hub, Duration::from_secs(600)), join(&hub, Duration::from_secs(600)));
+    let (staying, leaving) = (key(&stays, 1_000, 1_000), key(&leaves, 1_000, 1_000));
+    hold(&staying, 900);
+    hold(&leaving, 400);
+    drop(leaving);
+    hold(&staying, 1_000);
+}
+
+#[test]
+fn a_waiter_without_a_share_is_served_when_the_log_gives_one() {
+    let runtime = join(&MemoryHub::new(3), Duration::from_secs(15));
+    assert!(key(&runtime, 10, 10).acquire(1, SOON).is_granted());
+}
+
+#[test]
+fn an_outage_of_the_log_refuses_under_deny_and_goes_on_under_keep_share() {
+    let hub = MemoryHub::new(1);
+    let runtime = join(&hub, Duration::from_millis(600));
+    let kept = key(&runtime, 1_000_000, 1_000_000);
+    let strict =
+        runtime.limiter("strict", Limit::token_bucket(1_000_000, Nanos::from_secs(1), 0).unwrap(), Some(Outage::Deny));
+    let strict = strict.unwrap().key("k").unwrap();
+    hold(&kept, 1);
+    hold(&strict, 1);
+    hub.set_down(true);
+    until("strict refuses", || !strict.try_acquire(1).is_granted());
+    assert_eq!(strict.try_acquire(1).basis(), Basis::NoShare);
+    until("the kept share says so", || kept.try_acquire(1).basis() == Basis::KeptShare);
+    assert!(kept.try_acquire(1).is_granted());
+    until("health says so", || runtime.health().state != HealthState::Ok);
+    hub.set_down(false);
+    until("both are back", || strict.try_acquire(1).is_granted() && kept.try_acquire(1).basis() == Basis::Shared);
+    until("health is back", || runtime.health().state == HealthState::Ok);
+}
+
+#[test]
+fn allow_lets_everything_through_only_when_the_log_is_away_and_counts_it() {
+    let hub = MemoryHub::new(1);
+    hub.set_down(true);
+    let runtime = join(&hub, Duration::from_millis(600));
+    let allowed = limiter(&runtime, 1, 1, Outage::Allow).key("k").unwrap();
+    until("everything passes", || allowed.try_acquire(1).basis() == Basis::Allowed);
+    assert!((0..100).all(|_| allowed.try_acquire(1).is_granted()));
+    assert!(runtime.metrics().permits_allowed >= 101);
+    hub.set_down(false);
+    until("the limit is back", || allowed.try_acquire(1).status == DENIED);
+}
+
+#[test]
+fn one_partition_of_the_log_is_read_for_one_key() {
+    let runtime = join(&MemoryHub::new(12), Duration::from_secs(15));
+    hold(&key(&runtime, 10, 10), 1);
+    assert_eq!(runtime.metrics().partitions_followed, 1);
+}
