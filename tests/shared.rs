@@ -145,6 +145,8 @@ fn allow_lets_everything_through_only_when_the_log_is_away_and_counts_it() {
 #[test]
 fn one_partition_of_the_log_is_read_for_one_key() {
     let runtime = join(&MemoryHub::new(12), Duration::from_secs(15));
-    hold(&key(&runtime, 10, 10), 1);
+    let key = key(&runtime, 10, 10);
+    hold(&key, 1);
+    until("the count", || runtime.metrics().partitions_followed > 0);
     assert_eq!(runtime.metrics().partitions_followed, 1);
 }

@@ -74,8 +74,11 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
     permits: u64,
     decision_out: *mut tidegate_decision_t,
 ) -> tidegate_status_t {
-    // SAFETY: as promised by the caller.
-    boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::try_acquire(KeyId(key), permits), decision_out) } })
+    boundary!(TIDEGATE_E_BUG, {
+        // SAFETY: as promised by the caller; both structs have one layout (asserted below).
+        let place = unsafe { decision_out.cast::<Decision>().as_mut() };
+        acquire::try_acquire_into(KeyId(key), permits, place)
+    })
 }
 
 /// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
@@ -169,4 +172,9 @@ const _: () = assert!(TIDEGATE_BASIS_ALLOWED == Basis::Allowed as u16);
 const _: () = assert!(TIDEGATE_BASIS_NO_SHARE == Basis::NoShare as u16);
 const _: () = assert!(std::mem::size_of::<tidegate_decision_t>() == 24);
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == 16);
-const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, basis) == 22);
+const _: () = assert!(std::mem::size_of::<Decision>() == 24 && std::mem::align_of::<Decision>() == 8);
+const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, basis) == std::mem::offset_of!(Decision, basis));
+const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, tier) == std::mem::offset_of!(Decision, tier));
+const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == std::mem::offset_of!(Decision, status));
+const _: () =
+    assert!(std::mem::offset_of!(tidegate_decision_t, remaining) == std::mem::offset_of!(Decision, remaining));

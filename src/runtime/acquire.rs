@@ -20,49 +20,68 @@ const TIMEOUT_MAX: Nanos = Nanos::from_secs(365 * 86_400);
 /// Takes `permits` now or not at all. Never waits.
 #[inline]
 pub fn try_acquire(id: KeyId, permits: u64) -> Decision {
-    let Some(slot) = slot::get(id.index()) else { return Decision::failed(ErrorKind::Stale) };
+    let mut decision = Decision::default();
+    try_acquire_into(id, permits, Some(&mut decision));
+    decision
+}
+
+/// The same for callers that have a place for the answer, or want only its status: an answer that is returned by value
+/// goes through memory twice, which costs as much as the decision.
+#[inline]
+pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> i32 {
+    let Some(slot) = slot::get(id.index()) else { return give(Decision::failed(ErrorKind::Stale), out) };
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
     let now = clock::ticks();
-    if now < validity.until_ticks() {
-        let cost = permits.wrapping_mul(PERMIT);
-        // Zero and what would overflow are looked at slowly.
-        if permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
-            let mut word = slot.credit.load(Ordering::Acquire);
-            loop {
-                let have = word.wrapping_sub(id.tag());
-                if have > CREDIT_MAX || have < cost {
-                    break;
-                }
-                match slot.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return Decision::granted((have - cost) / PERMIT, validity.basis()),
-                    Err(seen) => word = seen,
-                }
+    // Zero permits and amounts that would overflow are looked at slowly.
+    if now < validity.until_ticks() && permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
+        let cost = permits * PERMIT;
+        let mut word = slot.credit.load(Ordering::Acquire);
+        loop {
+            let have = word.wrapping_sub(id.tag());
+            if have > CREDIT_MAX || have < cost {
+                break;
             }
-            let dry = slot.dry_until.load(Ordering::Acquire);
-            let same = word & !CREDIT_MAX == id.tag();
-            if permits == 1 && same && now < dry && slot.flagged.load(Ordering::Relaxed) {
-                slot.refused.fetch_add(1, Ordering::Relaxed);
-                let wait = clock::span(dry - now);
-                return Decision::no(decision::DENIED, wait.0, 0, validity.basis());
+            match slot.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    if let Some(out) = out {
+                        *out = Decision::granted((have - cost) / PERMIT, validity.basis());
+                    }
+                    return decision::OK;
+                }
+                Err(seen) => word = seen,
             }
         }
+        let dry = slot.dry_until.load(Ordering::Acquire);
+        let same = word & !CREDIT_MAX == id.tag();
+        if permits == 1 && same && now < dry && slot.flagged.load(Ordering::Relaxed) {
+            slot.refused.fetch_add(1, Ordering::Relaxed);
+            if let Some(out) = out {
+                *out = Decision::no(decision::DENIED, clock::span(dry - now).0, 0, validity.basis());
+            }
+            return decision::DENIED;
+        }
     }
-    slowly(slot, id, permits)
+    give(slowly(slot, id, permits), out)
+}
+
+fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
+    if let Some(out) = out {
+        *out = decision;
+    }
+    decision.status
 }
 
 #[cold]
 #[inline(never)]
 fn slowly(slot: &'static Slot, id: KeyId, permits: u64) -> Decision {
-    match enter(slot, id, permits, |slot, cold, now, amount| {
+    let decided = enter(slot, id, permits, |slot, cold, now, amount| {
         let decision = decide(slot, cold, now, amount, None);
         if !decision.is_granted() {
             cold.count_refused(permits, amount);
         }
         decision
-    }) {
-        Ok(decision) => decision,
-        Err(kind) => Decision::failed(kind),
-    }
+    });
+    decided.unwrap_or_else(Decision::failed)
 }
 
 /// Checks that the key lives, settles its bucket, lets `act` use it, and pays out the rest.
