@@ -1,0 +1,142 @@
+"""A fleet of workers (tests/workers) on one limit of a real cluster, and what they did: the instrument of the tests here."""
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOON_S = 60          # what takes seconds has happened by then, or never will
+TIDEGATE = os.path.join(ROOT, "target", "release", "tidegate")
+
+# How the worker of each language is started; built by tests/run before.
+WORKERS = {
+    "rust": [TIDEGATE, "worker"],
+    "c": [os.path.join(ROOT, "target", "c", "worker")],
+    "python": [sys.executable, os.path.join(ROOT, "tests", "workers", "worker.py")],
+    "dotnet": [os.environ.get("TIDEGATE_TEST_DOTNET", "dotnet"),
+               os.path.join(ROOT, "tests", "workers", "dotnet", "bin", "Release", "net10.0", "worker.dll")],
+}
+
+
+def boottime():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Worker:
+    """One process. `ticks` are its JSON lines, each with the time when it came (`at`, CLOCK_BOOTTIME in ns)."""
+
+    def __init__(self, fleet, number, language, options, extra):
+        self.number, self.language = number, language
+        self.file = os.path.join(fleet.folder, f"admissions-{number}-{language}")
+        arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        arguments += [] if "no_record" in extra else ["--out", self.file]
+        arguments += [f"--{name.replace('_', '-')}" for name in extra]
+        environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(ROOT, "target", "release"))
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(WORKERS[language] + arguments, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                                        env=environment)
+        self.events, self.ticks, self.done = queue.Queue(), [], None
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            event = json.loads(line)
+            event["at"] = boottime()
+            if event["event"] == "tick":
+                self.ticks.append(event)
+            elif event["event"] == "done":
+                self.done = event
+            self.events.put(event)
+
+    def trouble(self):
+        self.errors.seek(0)
+        return f"{self.language} worker {self.number}: {self.errors.read()[-2000:]} {list(self.events.queue)[-3:]}"
+
+    def last(self, name, default=0):
+        return self.ticks[-1][name] if self.ticks else default
+
+    def until(self, what, condition, timeout=SOON_S):
+        """Waits for a tick for which `condition` holds; returns it."""
+        seen, end = 0, time.monotonic() + timeout
+        while True:
+            for tick in self.ticks[seen:]:
+                seen += 1
+                if condition(tick):
+                    return tick
+            if self.process.poll() is not None and seen == len(self.ticks) and not self.reader.is_alive():
+                raise AssertionError(f"ended before {what}: {self.trouble()}")
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {timeout} s: {what}: {self.trouble()}")
+            time.sleep(0.01)
+
+    def signal(self, what):
+        self.process.send_signal(what)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self, timeout=SOON_S):
+        code = self.process.wait(timeout)
+        self.reader.join(timeout)
+        return code
+
+
+class Fleet:
+    """Workers that share one limit. `with Fleet(kafka.bootstrap, permits=1000, burst=2000) as fleet:`"""
+
+    def __init__(self, bootstrap, permits, burst, period_ms=1000, ttl_ms=3000, **options):
+        self.folder = tempfile.mkdtemp(prefix="tidegate-fleet-")
+        self.workers = []
+        self.limit = {"permits": permits, "period_ms": period_ms, "burst": burst}
+        name = f"test-{os.getpid()}-{os.path.basename(self.folder)}"
+        self.options = {"bootstrap_servers": bootstrap, "topic": "rate-limiter-state", "limiter": name, "key": "k",
+                        **self.limit, "ttl_ms": ttl_ms, "seconds": 0, **options}
+
+    def start(self, count=1, language="rust", extra=(), **options):
+        options = {**self.options, **options}
+        # With as many brokers as a test has; the default of three copies would be refused on one.
+        options.setdefault("set", "replication.factor=auto")
+        new = [Worker(self, len(self.workers) + n, language, options, extra) for n in range(count)]
+        self.workers += new
+        return new
+
+    def stop(self):
+        """Ends all workers cleanly; the admissions stay."""
+        for worker in self.workers:
+            worker.stop()
+        for worker in self.workers:
+            worker.wait()
+
+    def granted(self):
+        return sum(worker.last("granted") for worker in self.workers)
+
+    def check(self):
+        """The worst of all windows over what all workers admitted: `tidegate check`."""
+        files = [worker.file for worker in self.workers if os.path.exists(worker.file)]
+        limit = [text for name, value in self.limit.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        done = subprocess.run([TIDEGATE, "check", "--json", *limit, *files], capture_output=True, text=True, check=False)
+        if not done.stdout.strip():
+            raise AssertionError(f"tidegate check: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.signal(signal.SIGCONT)
+                worker.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""One limit over many processes on a real Kafka: the promises of README, each measured at the place of admission.
+
+Every test prints its figures (pytest -s, or on failure); docs/internals/measured.md keeps those of a quiet run.
+"""
+import json
+import signal
+import time
+
+import pytest
+
+from cluster import Cluster
+from fleet import Fleet, boottime
+
+PERMITS, BURST = 1000, 2000
+
+
+@pytest.fixture(scope="module")
+def one():
+    with Cluster(brokers=1) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def three():
+    with Cluster(brokers=3, default_timeouts=True) as kafka:
+        yield kafka
+
+
+def say(capsys, **figures):
+    with capsys.disabled():
+        print("\n   " + json.dumps(figures), flush=True)
+
+
+def saturated(fleet, workers, seconds):
+    for worker in workers:
+        worker.until("a share", lambda tick: tick["granted"] > 0)
+    time.sleep(seconds)
+
+
+def held(fleet):
+    fleet.stop()
+    found = fleet.check()
+    assert found["excess"] == 0, found
+    return found
+
+
+@pytest.mark.parametrize("count", [2, 8, 32])
+def test_the_limit_holds_over_all_processes_and_is_used(one, count, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
+        workers = fleet.start(count, pace=4000 // count)
+        saturated(fleet, workers, 10)
+        found = held(fleet)
+        say(capsys, processes=count, excess=found["excess"], use=round(found["utilisation"], 4),
+            uncertainty_ms=found["uncertainty_max_ns"] / 1e6)
+        assert found["utilisation"] >= 0.98, found
+
+
+def test_one_limit_over_programs_in_four_languages(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST) as fleet:
+        workers = [fleet.start(language=language, pace=1000)[0] for language in ("rust", "c", "dotnet", "python", "python")]
+        saturated(fleet, workers, 8)
+        granted = {f"{worker.language} {worker.number}": worker.last("granted") for worker in workers}
+        found = held(fleet)
+        say(capsys, granted=granted, excess=found["excess"], use=round(found["utilisation"], 4))
+        assert min(granted.values()) > 0.5 * max(granted.values()) and found["utilisation"] >= 0.98
+
+
+def test_a_process_alone_gets_the_whole_limit_and_hardly_writes(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
+        worker, = fleet.start(pace=2000)
+        saturated(fleet, [worker], 9)
+        found = held(fleet)
+        assert worker.done, worker.trouble()
+        # Hello, first claim, goodbye; and one heartbeat in each third of the time-to-live.
+        allowed = 4 + found["seconds"] / 1.0
+        say(capsys, use=round(found["utilisation"], 4), records=worker.done["records_sent"], allowed=round(allowed, 1))
+        assert found["utilisation"] >= 0.98 and worker.done["records_sent"] <= allowed
+
+
+def test_a_newcomer_among_saturated_holders_gets_its_part_in_less_than_a_second(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
+        holders = fleet.start(15, pace=200)
+        saturated(fleet, holders, 5)
+        newcomer, = fleet.start(pace=200)
+        newcomer.until("ready", lambda tick: True)
+        first = newcomer.until("its first permit", lambda tick: tick["granted"] > 0)
+        enough = newcomer.until("80 % of its part", lambda tick: tick["share_rate"] >= 0.8 * PERMITS / 16)
+        ready = next(event["at"] for event in list(newcomer.events.queue) if event["event"] == "ready")
+        say(capsys, first_ms=(first["at"] - ready) / 1e6, fair_ms=(enough["at"] - ready) / 1e6)
+        held(fleet)
+        assert enough["at"] - ready < 1_500_000_000, "ticks come every 250 ms, and opening takes some"
+
+
+def test_the_share_of_a_killed_process_returns_after_its_time_to_live(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
+        workers = fleet.start(3, pace=2000)
+        saturated(fleet, workers, 4)
+        workers[0].kill()
+        killed = boottime()
+        back = [worker.until("half of the limit", lambda tick: tick["share_rate"] > 0.45 * PERMITS) for worker in workers[1:]]
+        took = (max(tick["at"] for tick in back) - killed) / 1e9
+        found = held(fleet)
+        say(capsys, back_after_s=round(took, 2), excess=found["excess"])
+        assert took < 3 + 2.5
+
+
+def test_a_process_that_was_stopped_for_longer_than_its_time_to_live_spends_nothing_of_what_others_got(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=2000) as fleet:
+        workers = fleet.start(3, pace=2000)
+        saturated(fleet, workers, 3)
+        for _ in range(2):
+            workers[0].signal(signal.SIGSTOP)
+            time.sleep(5)
+            before = workers[0].last("granted")
+            workers[0].signal(signal.SIGCONT)
+            workers[0].until("it is back", lambda tick: tick["granted"] > before + 100)
+        found = held(fleet)
+        say(capsys, excess=found["excess"], use=round(found["utilisation"], 4))
+
+
+def test_a_process_that_was_stopped_for_less_than_its_time_to_live_goes_on(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
+        workers = fleet.start(2, pace=2000)
+        saturated(fleet, workers, 2)
+        workers[0].signal(signal.SIGSTOP)
+        time.sleep(3)
+        workers[0].signal(signal.SIGCONT)
+        time.sleep(1)
+        found = held(fleet)
+        say(capsys, excess=found["excess"])
+
+
+def test_holders_go_on_without_a_refusal_when_the_leading_broker_is_killed(three, capsys):
+    with Fleet(three.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
+        # Together half of the limit: whoever holds a share is never refused.
+        workers = fleet.start(2, pace=PERMITS // 4)
+        saturated(fleet, workers, 4)
+        denied = [worker.last("denied") for worker in workers]
+        granted = [worker.last("granted") for worker in workers]
+        leaders = [three.leader("rate-limiter-state-claims", partition) for partition in range(12)]
+        victim = max(set(leaders), key=leaders.count)
+        three.kill(victim)
+        time.sleep(20)
+        lost = [worker.last("denied") - before for worker, before in zip(workers, denied)]
+        gained = [worker.last("granted") - before for worker, before in zip(workers, granted)]
+        found = held(fleet)
+        say(capsys, refused_during_failover=lost, granted_during_failover=gained, excess=found["excess"])
+        assert lost == [0, 0] and min(gained) > 0.9 * 20 * PERMITS / 4
+
+
+def test_without_a_broker_opening_returns_at_once_and_sharing_starts_when_it_comes(capsys):
+    with Cluster(brokers=1) as kafka:
+        kafka.kill(1)
+        with Fleet(kafka.bootstrap, PERMITS, BURST) as fleet:
+            workers = fleet.start(1, pace=1000) + fleet.start(1, pace=1000, on_outage="allow")
+            deny, allow = workers
+            waiting = deny.until("health says why", lambda tick: tick["health"] == "degraded")
+            assert waiting["granted"] == 0
+            allow.until("everything passes", lambda tick: tick["basis"] == "allowed")
+            kafka.restart(1)
+            started = boottime()
+            shares = [worker.until("a share", lambda tick: tick["basis"] == "shared" and tick["health"] == "ok")
+                      for worker in workers]
+            say(capsys, sharing_after_s=round((max(tick["at"] for tick in shares) - started) / 1e9, 2))
+            fleet.stop()
+
+
+def test_four_processes_on_one_limit_make_ten_million_decisions_per_second(one, capsys):
+    figures = {}
+    for name, permits in (("enough", 4_000_000_000), ("limited to 1 M/s", 1_000_000)):
+        with Fleet(one.bootstrap, permits, permits, ttl_ms=15000) as fleet:
+            workers = fleet.start(4, extra=("no_record",))
+            saturated(fleet, workers, 3)
+            before, start = fleet.granted(), boottime()
+            time.sleep(5)
+            figures[name] = round((fleet.granted() - before) / ((boottime() - start) / 1e9) / 1e6, 3)
+            fleet.stop()
+    say(capsys, million_granted_per_second=figures)
+    assert figures["limited to 1 M/s"] <= 1.01
