@@ -20,6 +20,11 @@ impl Rng {
         z ^ (z >> 31)
     }
 
+    /// Makes what comes depend on `value`: a copy of this stream that is stirred otherwise goes on otherwise.
+    pub fn stir(&mut self, value: u64) {
+        self.0 ^= Rng(value).next_u64();
+    }
+
     /// A number below `end`; 0 when `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
@@ -37,5 +42,8 @@ mod tests {
         assert_eq!(rng.next_u64(), 3_203_168_211_198_807_973);
         assert!((0..1000).all(|_| rng.below(7) < 7));
         assert_eq!(rng.below(0), 0);
+        let mut copy = rng.clone();
+        copy.stir(1);
+        assert_ne!(copy.next_u64(), rng.next_u64());
     }
 }

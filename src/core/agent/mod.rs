@@ -164,7 +164,9 @@ struct Use {
     claimed_at: Nanos,
     raised_at: Nanos,
     lowered_at: Option<Nanos>,
+    /// When its present turn began, and in how many turns before it nobody was served.
     served_since: Nanos,
+    idle_turns: u32,
 }
 
 impl Mine {
@@ -240,6 +242,14 @@ impl Agent {
     /// Takes on a bucket. Nothing is claimed before it is used.
     pub fn add(&mut self, id: BucketId, name: &str, limit_id: u128, limit: &Limit, bucket: BucketRef) {
         let configured = LimitNumbers { version: 1, rate: limit.rate(), burst: limit.burst() };
+        self.by_ref.insert(bucket, id);
+        if let Some(mine) = self.mine.get_mut(&id) {
+            // It was removed, and that is not confirmed yet: what was granted and released still counts.
+            mine.bucket = Some(bucket);
+            mine.limit = limit_id;
+            mine.configured = configured;
+            return;
+        }
         let mine = Mine {
             bucket: Some(bucket),
             name: cut(name).to_owned(),
@@ -257,14 +267,13 @@ impl Agent {
             due: None,
         };
         self.mine.insert(id, mine);
-        self.by_ref.insert(bucket, id);
     }
 
     /// Gives a bucket back for good. Its share returns to the fleet with the next record.
     pub fn remove(&mut self, now: Nanos, bucket: BucketRef, buckets: &mut dyn Buckets) {
         let Some(id) = self.by_ref.remove(&bucket) else { return };
         let held = self.mine.get(&id).is_some_and(|mine| mine.want > Rate::ZERO || mine.born.is_some());
-        if held {
+        if held || self.dirty.contains(&id) || self.outbox.is_claiming(id) {
             self.release(now, id, buckets);
             // It stays until its last claim is read back, so that a lost one is said again.
             if let Some(mine) = self.mine.get_mut(&id) {
@@ -397,6 +406,11 @@ impl Agent {
         self.session.is_some()
     }
 
+    /// This process's session, once it was read back: the offset of its Hello.
+    pub fn session(&self) -> Option<u64> {
+        self.session
+    }
+
     /// Whether the end of the log was reached.
     pub fn is_caught_up(&self) -> bool {
         self.caught_up
@@ -491,6 +505,7 @@ impl Agent {
         self.dirty.clear();
         self.valid_until = Nanos::ZERO;
         self.keep.session_over();
+        self.rng.stir(now.0);
         self.nonce = self.rng.next_u64();
         self.outbox = self.outbox.next_session();
         self.liveness.session_over();

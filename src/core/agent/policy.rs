@@ -21,7 +21,8 @@ const SHORT: Nanos = Nanos::from_millis(50);
 const PATIENCE: Nanos = Nanos::from_millis(250);
 /// While others queue, a holder passes on after this ..
 const QUANTUM: Nanos = Nanos::from_millis(500);
-/// .. or when it has had a whole permit and no request for this.
+/// .. or when it has had a whole permit and no request for this; twice as long after each turn in which it served
+/// nobody, so that permits which nobody uses do not go round at the speed of the log.
 const PASS_ON: Nanos = Nanos::from_millis(20);
 /// While others want more than they have, how often a holder asks itself whether it still needs its own.
 const LOOK: Nanos = Nanos::from_millis(50);
@@ -113,12 +114,16 @@ impl Agent {
         if outlook.queue && share != Share::NONE {
             let held = now.since(mine.use_.served_since);
             let has_one = mine.use_.level >= Tokens::permits(1);
-            if held >= QUANTUM || (unused >= PASS_ON && has_one) {
+            let pass_on = Nanos(PASS_ON.0 << mine.use_.idle_turns.min(5)).min(QUANTUM);
+            if held >= QUANTUM || (unused.min(held) >= pass_on && has_one) {
                 mine.requeue = true;
+                // A request that waited for the turn was seen shortly before it.
+                let served = mine.use_.used_at.plus(SHORT) >= mine.use_.served_since;
+                mine.use_.idle_turns = if served { 0 } else { mine.use_.idle_turns + 1 };
                 let again = if unused < PATIENCE { want } else { Rate::ZERO };
                 return self.shrink(now, id, Share::NONE, again, buckets);
             }
-            let idle = if has_one { mine.use_.used_at.plus(PASS_ON) } else { Nanos::NEVER };
+            let idle = if has_one { mine.use_.used_at.max(mine.use_.served_since).plus(pass_on) } else { Nanos::NEVER };
             let turn = mine.use_.served_since.plus(QUANTUM).min(idle);
             self.look_again(id, turn);
         }
@@ -130,7 +135,8 @@ impl Agent {
         if excess && (outlook.over || (fair && (outlook.lack > 0 || outlook.lacks_burst))) {
             let gap = GAP * outlook.leases;
             let at = mine.use_.claimed_at.plus(Nanos(gap / 2 + self.rng.below(gap)));
-            if now < at {
+            // A limit that was lowered is followed where it is read.
+            if now < at && !outlook.over {
                 return self.look_again(id, at);
             }
             if lower {

@@ -33,6 +33,8 @@ struct Flight {
 pub(super) struct Outbox {
     seq: u64,
     flights: VecDeque<Flight>,
+    /// The last seq that was handed out too long ago to be remembered.
+    forgotten: u64,
     /// The Hello is repeated byte by byte until it is read back accepted.
     hello: Option<Vec<u8>>,
     /// The seq of the last goodbye that may still end the session.
@@ -51,6 +53,7 @@ impl Default for Outbox {
         Outbox {
             seq: 0,
             flights: VecDeque::new(),
+            forgotten: 0,
             hello: None,
             goodbye: None,
             sent_at: Nanos::ZERO,
@@ -177,6 +180,9 @@ impl Agent {
 
     /// Takes note of an accepted record of this session; false if this process did not write it.
     pub(super) fn on_read_back(&mut self, now: Nanos, record: &Record) -> bool {
+        if self.outbox.forgotten >= record.seq {
+            return true;
+        }
         let Some(at) = self.outbox.flights.iter().position(|flight| flight.seq == record.seq) else { return false };
         if self.outbox.flights[at].tag != record.tag {
             return false;
@@ -295,9 +301,11 @@ impl Agent {
             ops.push(Op::Bye);
             self.outbox.goodbye = Some(seq);
         }
+        // A clone of this process has the same random numbers, but does not speak in the same nanosecond.
+        self.rng.stir(now.0);
         let tag = self.rng.next_u64();
         if self.outbox.flights.len() >= FLIGHTS_MAX {
-            self.outbox.flights.pop_front();
+            self.outbox.forgotten = self.outbox.flights.pop_front().map_or(0, |flight| flight.seq);
         }
         self.outbox.flights.push_back(Flight { seq, tag, sent: now, claims });
         self.outbox.sent_at = now;

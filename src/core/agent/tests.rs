@@ -51,6 +51,8 @@ pub(super) struct Process {
     pub(super) up: bool,
     /// What it sends is lost.
     pub(super) mute: bool,
+    /// It reads nothing.
+    deaf: bool,
 }
 
 pub(super) struct Fleet {
@@ -74,7 +76,16 @@ impl Fleet {
         agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &self.limit, BUCKET);
         let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), self.now);
         let plain = Plain { bucket, usage: Usage::default() };
-        self.processes.push(Process { agent, plain, read: 0, demand_ms: per_ms, granted: 0, up: true, mute: false });
+        self.processes.push(Process {
+            agent,
+            plain,
+            read: 0,
+            demand_ms: per_ms,
+            granted: 0,
+            up: true,
+            mute: false,
+            deaf: false,
+        });
         self.processes.len() - 1
     }
 
@@ -84,7 +95,7 @@ impl Fleet {
             self.now = self.now.plus(STEP);
             for process in self.processes.iter_mut().filter(|process| process.up) {
                 let Process { agent, plain, .. } = process;
-                while process.read < self.log.len() {
+                while process.read < self.log.len() && !process.deaf {
                     let offset = process.read;
                     process.read += 1;
                     agent.on_record(self.now, offset as u64, &self.log[offset], plain);
@@ -232,6 +243,88 @@ fn a_removed_bucket_returns_to_the_others() {
     fleet.run(100);
     assert_eq!(fleet.rates()[1], 1_000);
     assert!(fleet.processes[0].agent.mine.is_empty());
+}
+
+#[test]
+fn a_bucket_added_again_before_its_removal_is_confirmed_holds_no_more_than_the_log_reserves() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(3_000);
+    let (now, limit) = (fleet.now, fleet.limit);
+    let Process { agent, plain, .. } = &mut fleet.processes[0];
+    agent.remove(now, BUCKET, plain);
+    agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &limit, BUCKET);
+    assert_eq!(agent.status(BUCKET).share, Share::NONE);
+    for _ in 0..200 {
+        fleet.run(5);
+        assert!(fleet.rates().iter().sum::<u64>() <= 1_000, "{:?}", fleet.rates());
+    }
+    assert!(fleet.rates()[0] >= 400, "{:?}", fleet.rates());
+}
+
+#[test]
+fn a_process_that_reads_late_for_long_does_not_take_itself_for_a_clone() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(1_000);
+    fleet.processes[0].deaf = true;
+    fleet.run(100_000);
+    fleet.processes[0].deaf = false;
+    fleet.run(1_000);
+    let counters = fleet.processes[0].agent.counters();
+    assert!(counters.records_resent > 64, "more than are remembered");
+    assert_eq!((counters.clones, counters.sessions_lost), (0, 0));
+    assert!(fleet.processes[0].agent.valid_until() > fleet.now);
+}
+
+#[test]
+fn a_clone_of_a_process_drops_everything_when_the_other_one_speaks() {
+    let limit = Limit::token_bucket(100, Nanos(SECOND), 100).unwrap();
+    let mut now = Nanos::from_secs(1);
+    let mut twins = [(); 2].map(|()| {
+        let mut agent = Agent::new(Settings::with_ttl(TTL), 42, "twin");
+        agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &limit, BUCKET);
+        agent.on_caught_up(now);
+        let usage = Usage { asked: Tokens::permits(1), ..Usage::default() };
+        let mut plain = Plain { bucket: Bucket::empty(Tokens::ZERO, Share::NONE.refill(), now), usage };
+        agent.on_activity(now, BUCKET, &mut plain);
+        (agent, plain)
+    });
+    // Cloned with its Hello under way: until now they are the same.
+    let hellos = twins.each_mut().map(|(agent, _)| agent.poll_send(now).expect("a Hello"));
+    assert_eq!(hellos[0], hellos[1]);
+    for (agent, plain) in &mut twins {
+        agent.on_record(now, 0, &hellos[0], plain);
+        assert!(agent.has_session());
+    }
+    now = now.plus(TTL.part(1, 3));
+    let first = twins[0].0.poll_send(now).expect("a heartbeat");
+    twins[1].0.poll_send(Nanos(now.0 + 1)).expect("a heartbeat of the same sequence number");
+    for (agent, plain) in &mut twins {
+        agent.on_record(now, 1, &first, plain);
+    }
+    let [(original, _), (clone, _)] = twins;
+    assert!(original.has_session());
+    assert_eq!((clone.counters().clones, clone.usable_until()), (1, Nanos::ZERO));
+    assert_ne!(clone.nonce, original.nonce);
+}
+
+#[test]
+fn permits_that_nobody_uses_do_not_go_round_at_the_speed_of_the_log() {
+    let mut fleet = Fleet::new(10, 10);
+    for _ in 0..5 {
+        fleet.join(0);
+    }
+    // Each asks once in 200 ms: too seldom to use what there is, too often to leave the queue.
+    for step in 0..1_000usize {
+        fleet.processes[step / 8 % 5].demand_ms = u64::from(step % 8 == 0);
+        fleet.run(5);
+        fleet.processes[step / 8 % 5].demand_ms = 0;
+    }
+    let per_second = fleet.log.len() / 5;
+    assert!(per_second < 100, "{per_second} records a second");
 }
 
 #[test]
