@@ -1,0 +1,123 @@
+//! The protocol under every fault we can think of: the real agents and buckets of `tidegate::core`, many at a time, on
+//! a simulated log under a virtual clock. One seed = one history, the same on every machine.
+//!
+//! ```text
+//! cargo test --no-default-features --test simulation                        200 seeds
+//! cargo test --no-default-features --test simulation -- 4711                one seed
+//! cargo test --no-default-features --test simulation -- --seeds 100000      many
+//! cargo test --no-default-features --test simulation -- --sharing           how well a limit is shared, as a table
+//! ```
+//!
+//! Checked after every event: what was admitted against an exact bucket in true time; what could be admitted against
+//! the same; that every process's state equals the log's; and after each history, that everything works again.
+
+mod checks;
+mod plan;
+mod process;
+mod shadow;
+mod world;
+
+use plan::Plan;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use world::World;
+
+const SEEDS: u64 = 200;
+
+/// What went wrong, with the last events.
+struct Failure {
+    seed: u64,
+    what: String,
+    trace: Vec<String>,
+}
+
+/// Runs one history; the number of admissions.
+fn run(seed: u64) -> Result<u64, Failure> {
+    let plan = Plan::of(seed);
+    let mut world = World::new(plan);
+    let chaos = world.plan.chaos;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        world.run_until(chaos);
+        world.calm_down();
+        checks::liveness(&mut world);
+    }));
+    let text = |panic: Box<dyn std::any::Any + Send>| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("a panic".to_owned(), |text| (*text).to_owned()),
+    };
+    match done {
+        Ok(()) => Ok(world.admissions),
+        Err(panic) => {
+            let mut trace = vec![format!("  {:?}", world.plan)];
+            trace.extend(world.trace());
+            Err(Failure { seed, what: format!("at {:.6} s: {}", world.now as f64 / 1e9, text(panic)), trace })
+        }
+    }
+}
+
+/// Runs the seeds on all processors; failures, and admissions in all.
+fn run_all(first: u64, count: u64, stop_at_first: bool) -> (Vec<Failure>, u64) {
+    let (next, admissions) = (AtomicU64::new(0), AtomicU64::new(0));
+    let failures = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= count || (stop_at_first && !failures.lock().unwrap().is_empty()) {
+                    break;
+                }
+                match run(first + at) {
+                    Ok(number) => _ = admissions.fetch_add(number, Ordering::Relaxed),
+                    Err(failure) => failures.lock().unwrap().push(failure),
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort_by_key(|failure| failure.seed);
+    (failures, admissions.into_inner())
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse::<u64>().ok()
+    };
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    if flag("--list") {
+        println!("seeds: test\n\n1 test, 0 benchmarks");
+        return ExitCode::SUCCESS;
+    }
+    // Panics are failures of a seed: collected, not printed as they come.
+    std::panic::set_hook(Box::new(|_| ()));
+    let one = arguments.first().and_then(|argument| argument.parse::<u64>().ok());
+    let (first, count) = match one {
+        Some(seed) => (seed, 1),
+        None => (value("--from").unwrap_or(0), value("--seeds").unwrap_or(SEEDS)),
+    };
+    let started = std::time::Instant::now();
+    let (failures, admissions) = run_all(first, count, flag("--stop"));
+    for Failure { seed, what, trace } in failures.iter().take(3) {
+        println!("seed {seed}: {what}");
+        trace.iter().for_each(|line| println!("{line}"));
+        println!("again with: cargo test --no-default-features --test simulation -- {seed}\n");
+    }
+    for Failure { seed, what, .. } in failures.iter().skip(3) {
+        println!("seed {seed}: {what}");
+    }
+    println!("{count} seeds, {admissions} admissions, {:.1} s", started.elapsed().as_secs_f64());
+    let (failed, verdict) = (failures.len() as u64, if failures.is_empty() { "ok" } else { "FAILED" });
+    println!(
+        "test result: {verdict}. {} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out",
+        count - failed
+    );
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

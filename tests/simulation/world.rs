@@ -1,0 +1,708 @@
+//! The simulated world: true time, one log, the network to it, and the processes. Everything follows from the seed.
+
+use crate::checks;
+use crate::plan::{Plan, MS, SECOND};
+use crate::process::{Clock, Excess, HotPath, Process, TELL_EVERY};
+use crate::shadow::Shadow;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use tidegate::core::agent::{Agent, Settings};
+use tidegate::core::fold::Fold;
+use tidegate::core::limit::Limit;
+use tidegate::core::placement::{bucket_id, limit_id, BucketId};
+use tidegate::core::record::{Op, Record, Sender};
+use tidegate::core::rng::Rng;
+use tidegate::core::snapshot::{chunks, digest, Assembler};
+use tidegate::core::units::{Nanos, Tokens};
+
+/// What happens next; `life` is the start of the slot that it was meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Start { slot: usize },
+    Arrive { slot: usize, life: u64, key: usize },
+    Pump { slot: usize, life: u64, key: usize },
+    Drive { slot: usize, life: u64 },
+    Read { slot: usize, life: u64 },
+    Resume { slot: usize, life: u64 },
+    Append { record: u64 },
+    Fault,
+}
+
+/// Who opened a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub slot: usize,
+    pub life: u64,
+    /// The place of its Hello among everything that was sent.
+    pub sent: u64,
+}
+
+/// A record on its way.
+struct Sent {
+    bytes: Vec<u8>,
+    slot: usize,
+    life: u64,
+}
+
+pub struct World {
+    pub plan: Plan,
+    pub rng: Rng,
+    pub now: u64,
+    queue: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    order: u64,
+    under_way: BTreeMap<u64, Sent>,
+    log: Vec<Vec<u8>>,
+    /// The state after each record.
+    digests: Vec<u128>,
+    /// The state at the log's end.
+    pub head: Fold,
+    pub slots: Vec<Option<Process>>,
+    lives: u64,
+    pub ids: Vec<(BucketId, u128)>,
+    limits: Vec<Limit>,
+    pub shadows: Vec<Shadow>,
+    /// Whose session it is, and when it ended.
+    pub owners: BTreeMap<u64, Owner>,
+    pub ended: BTreeMap<u64, u64>,
+    outage_until: u64,
+    pub quiet: bool,
+    events_now: u64,
+    trace: VecDeque<(u64, &'static str, u64, String)>,
+    pub admissions: u64,
+    pub asked: Vec<u64>,
+    /// Demand of each slot in thousandths of each key's rate; set by measurements, otherwise the plan's pattern.
+    pub demand: Option<Vec<u64>>,
+}
+
+const TRACE: usize = 60;
+/// Far more than any history needs.
+const RECORDS_MAX: usize = 60_000;
+
+impl World {
+    pub fn new(plan: Plan) -> World {
+        let ids = (0..plan.keys.len())
+            .map(|key| (bucket_id("simulated", 0, &key.to_string()), limit_id("simulated", key as u32)));
+        let limit =
+            |key: &crate::plan::Key| Limit::token_bucket(key.permits, Nanos(SECOND), key.burst).expect("a legal limit");
+        let limits: Vec<Limit> = plan.keys.iter().map(limit).collect();
+        let mut world = World {
+            rng: Rng::new(plan.seed),
+            now: 0,
+            queue: BinaryHeap::new(),
+            order: 0,
+            under_way: BTreeMap::new(),
+            log: Vec::new(),
+            digests: Vec::new(),
+            head: Fold::default(),
+            slots: (0..plan.processes).map(|_| None).collect(),
+            lives: 0,
+            ids: ids.collect(),
+            shadows: limits.iter().map(|limit| Shadow::full(limit.rate(), limit.burst(), 0)).collect(),
+            limits,
+            owners: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            outage_until: 0,
+            quiet: false,
+            events_now: 0,
+            trace: VecDeque::new(),
+            admissions: 0,
+            asked: vec![0; plan.processes],
+            demand: None,
+            plan,
+        };
+        for slot in 0..world.plan.processes {
+            let at = world.rng.below(2 * SECOND);
+            world.at(at, Event::Start { slot });
+        }
+        let first = world.rng.below(world.plan.faults.gap * 2);
+        world.at(first, Event::Fault);
+        world
+    }
+
+    pub fn trace(&self) -> Vec<String> {
+        let line = |(at, what, slot, more): &(u64, &str, u64, String)| {
+            format!("  {:>12.6} s  process {slot}: {what} {more}", *at as f64 / SECOND as f64)
+        };
+        self.trace.iter().map(line).collect()
+    }
+
+    pub fn note(&mut self, what: &'static str, slot: usize, more: String) {
+        if self.trace.len() >= TRACE {
+            self.trace.pop_front();
+        }
+        self.trace.push_back((self.now, what, slot as u64, more));
+    }
+
+    fn at(&mut self, time: u64, event: Event) {
+        self.order += 1;
+        self.queue.push(Reverse((time.max(self.now), self.order, event)));
+    }
+
+    /// Lets time pass.
+    pub fn run_until(&mut self, end: u64) {
+        while let Some(&Reverse((time, _, event))) = self.queue.peek() {
+            if time > end {
+                break;
+            }
+            self.queue.pop();
+            self.events_now = if time == self.now { self.events_now + 1 } else { 0 };
+            assert!(self.events_now < 10_000, "time stands still: {event:?} again and again");
+            self.now = time;
+            assert!(self.log.len() < RECORDS_MAX, "a storm of records");
+            self.happen(event);
+            // Demand changes little but at admissions, which are checked by themselves.
+            if !matches!(event, Event::Arrive { .. }) || self.order % 4 == 0 {
+                checks::potential(self);
+            }
+        }
+        self.now = end;
+    }
+
+    pub fn records(&self) -> usize {
+        self.log.len()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Start { slot } => self.start(slot),
+            Event::Append { record } => self.append(record),
+            Event::Fault => self.fault(),
+            Event::Arrive { slot, life, key } => {
+                self.with(slot, life, |world, process| world.arrive(slot, process, key))
+            }
+            Event::Pump { slot, life, key } => self.with(slot, life, |world, process| world.pump(slot, process, key)),
+            Event::Drive { slot, life } => self.with(slot, life, |world, process| world.drive(slot, process)),
+            Event::Read { slot, life } => self.with(slot, life, |world, process| world.read(slot, process)),
+            Event::Resume { slot, life } => self.with(slot, life, |world, process| world.resume(slot, process)),
+        }
+    }
+
+    fn with(&mut self, slot: usize, life: u64, act: impl FnOnce(&mut World, &mut Process)) {
+        if self.slots[slot].as_ref().is_some_and(|process| process.life == life) {
+            if let Some(mut process) = self.slots[slot].take() {
+                act(self, &mut process);
+                let gone = process.leaving && process.agent.is_closed();
+                if gone {
+                    self.note("has left", slot, String::new());
+                    let at = self.now + self.rng.below(5 * SECOND);
+                    self.at(at, Event::Start { slot });
+                } else {
+                    self.slots[slot] = Some(process);
+                }
+            }
+        }
+    }
+
+    // ---- processes
+
+    fn start(&mut self, slot: usize) {
+        if self.slots[slot].is_some() {
+            return;
+        }
+        self.lives += 1;
+        let life = self.lives;
+        let drift = self.plan.drift_ppm;
+        let clock = Clock {
+            base: 1 + self.rng.below(1_000_000 * SECOND),
+            per_million: 1_000_000 - drift + self.rng.below(2 * drift + 1),
+        };
+        let settings = Settings::new(Nanos(self.plan.ttl), self.plan.outage);
+        let mut agent = Agent::new(settings, self.rng.next_u64(), "simulated");
+        let mut hot = HotPath::default();
+        let now = clock.at(self.now);
+        let mut refs = Vec::new();
+        for (key, limit) in self.limits.iter().enumerate() {
+            let bucket = hot.open(now);
+            agent.add(self.ids[key].0, "simulated", self.ids[key].1, limit, bucket);
+            refs.push(Some(bucket));
+        }
+        let mut read = 0;
+        if self.rng.below(2) == 0 {
+            if let Some((slot, fold)) = self.snapshot() {
+                read = fold.next() as usize;
+                agent.restore(now, slot, fold);
+            }
+        }
+        self.note("starts", slot, format!("reading from {read}"));
+        let mut process = Process {
+            life,
+            agent,
+            hot,
+            refs,
+            clock,
+            usable: Nanos::ZERO,
+            read,
+            frozen_until: 0,
+            stalled_until: 0,
+            mute_until: 0,
+            deaf_until: 0,
+            unheard_until: 0,
+            drive_at: u64::MAX,
+            read_at: None,
+            leaving: false,
+            forgot: 0,
+            excess: None,
+            admitted: vec![0; self.plan.keys.len()],
+        };
+        self.plan_read(slot, &mut process);
+        for key in 0..self.plan.keys.len() {
+            let at = self.now + self.rng.below(SECOND);
+            self.at(at, Event::Arrive { slot, life, key });
+        }
+        self.slots[slot] = Some(process);
+    }
+
+    /// What a process that starts finds in the state topic: the state of any process that read the log.
+    fn snapshot(&mut self) -> Option<(u8, Fold)> {
+        let at = self.rng.below(self.slots.len() as u64) as usize;
+        let fold = self.slots[at].as_ref()?.agent.fold();
+        let mut assembler = Assembler::default();
+        let slot = (self.lives % 2) as u8;
+        chunks(fold, slot).iter().for_each(|chunk| assembler.push(&chunk.key, &chunk.value));
+        let read = assembler.newest();
+        assert!(read.as_ref().is_some_and(|(_, restored)| restored == fold), "a snapshot restores what was written");
+        read
+    }
+
+    /// After every call to the agent: the hot path sees until when it may spend, and records go out.
+    fn after(&mut self, slot: usize, process: &mut Process) {
+        let now = process.now(self.now);
+        while let Some(bytes) = process.agent.poll_send(now) {
+            self.send(slot, process, bytes);
+        }
+        process.usable = process.agent.usable_until();
+        let next = process.clock.when(process.agent.next_timer()).max(self.now);
+        if next != process.drive_at && process.agent.next_timer() != Nanos::NEVER {
+            process.drive_at = next;
+            self.at(next, Event::Drive { slot, life: process.life });
+        }
+    }
+
+    fn drive(&mut self, slot: usize, process: &mut Process) {
+        if self.now < process.drive_at {
+            return;
+        }
+        let runs_at = process.runs_at(self.now);
+        if runs_at > self.now {
+            process.drive_at = runs_at;
+            return self.at(runs_at, Event::Drive { slot, life: process.life });
+        }
+        process.drive_at = u64::MAX;
+        let now = process.now(self.now);
+        process.agent.on_timer(now, &mut process.hot);
+        self.after(slot, process);
+    }
+
+    fn plan_read(&mut self, slot: usize, process: &mut Process) {
+        if process.read_at.is_none() {
+            let at = self.now + self.latency() / 2;
+            process.read_at = Some(at);
+            self.at(at, Event::Read { slot, life: process.life });
+        }
+    }
+
+    fn read(&mut self, slot: usize, process: &mut Process) {
+        let at = process.runs_at(self.now).max(process.deaf_until).max(self.outage_until);
+        if at > self.now {
+            let at = at + self.rng.below(5 * MS);
+            process.read_at = Some(at);
+            return self.at(at, Event::Read { slot, life: process.life });
+        }
+        process.read_at = None;
+        let now = process.now(self.now);
+        while process.read < self.log.len() {
+            let offset = process.read;
+            process.read += 1;
+            process.agent.on_record(now, offset as u64, &self.log[offset], &mut process.hot);
+            if process.read == self.log.len() || offset % 8 == 0 {
+                checks::same_state(process, slot, self.digests[offset]);
+            }
+        }
+        if !process.agent.is_caught_up() {
+            process.agent.on_caught_up(now);
+        }
+        self.after(slot, process);
+        for key in 0..process.refs.len() {
+            self.serve_waiting(slot, process, key);
+        }
+    }
+
+    fn resume(&mut self, slot: usize, process: &mut Process) {
+        if self.now < process.frozen_until {
+            return;
+        }
+        // The hot path is faster than everything else: it spends before the agent has run.
+        for key in 0..process.refs.len() {
+            for _ in 0..20 {
+                if !self.admit(slot, process, key, Tokens::permits(1)) {
+                    break;
+                }
+            }
+        }
+        let at = self.now + self.rng.below(5 * MS);
+        process.drive_at = at;
+        self.at(at, Event::Drive { slot, life: process.life });
+    }
+
+    // ---- demand
+
+    fn permits_per_second(&mut self, slot: usize, key: usize) -> u64 {
+        if let Some(demand) = &self.demand {
+            return self.plan.keys[key].permits * demand[slot] / 1_000;
+        }
+        if self.quiet {
+            return self.shadows[key].newest().rate / SECOND * 2 / self.slots.len() as u64 + 1;
+        }
+        checks::demand(&self.plan, self.now, slot, key)
+    }
+
+    fn arrive(&mut self, slot: usize, process: &mut Process, key: usize) {
+        let life = process.life;
+        if process.frozen_until > self.now {
+            let at = process.frozen_until + self.rng.below(10 * MS);
+            return self.at(at, Event::Arrive { slot, life, key });
+        }
+        let rate = self.permits_per_second(slot, key);
+        if rate == 0 || process.leaving {
+            let at = self.now + 100 * MS + self.rng.below(100 * MS);
+            return self.at(at, Event::Arrive { slot, life, key });
+        }
+        let amount = 1 + self.rng.below(self.plan.keys[key].request);
+        let mean = (u128::from(amount) * u128::from(SECOND) / u128::from(rate)) as u64;
+        let at = self.now + self.rng.below(mean * 2) + 1;
+        self.at(at, Event::Arrive { slot, life, key });
+        let amount = Tokens::permits(amount.min(self.shadows[key].newest().burst / 1_000_000).max(1));
+        let Some(bucket) = process.refs[key] else { return };
+        let now = process.now(self.now);
+        self.asked[slot] += amount.whole();
+        let hot = process.hot.get(bucket);
+        hot.usage.asked = hot.usage.asked.plus(amount);
+        let first = !std::mem::replace(&mut hot.used, true);
+        if hot.waiting.is_empty() && self.admit(slot, process, key, amount) {
+            if first {
+                self.pump_at(slot, process, key, self.now);
+            }
+            return;
+        }
+        let hot = process.hot.get(bucket);
+        if self.plan.patience > 0 {
+            hot.waiting.push_back((now.plus(Nanos(self.plan.patience)), amount));
+        } else {
+            hot.usage.refused = true;
+            hot.usage.largest = hot.usage.largest.max(amount);
+        }
+        let at = process.clock.when(hot.told_at.plus(TELL_EVERY));
+        self.pump_at(slot, process, key, at);
+    }
+
+    /// Has the queue looked at, and the agent told, at `at`.
+    fn pump_at(&mut self, slot: usize, process: &mut Process, key: usize, at: u64) {
+        let Some(bucket) = process.refs[key] else { return };
+        let at = at.max(self.now);
+        let hot = process.hot.get(bucket);
+        if hot.pump_at.is_none_or(|planned| planned > at) {
+            hot.pump_at = Some(at);
+            self.at(at, Event::Pump { slot, life: process.life, key });
+        }
+    }
+
+    fn pump(&mut self, slot: usize, process: &mut Process, key: usize) {
+        let Some(bucket) = process.refs[key] else { return };
+        let hot = process.hot.get(bucket);
+        if hot.pump_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        hot.pump_at = None;
+        if process.runs_at(self.now) > self.now {
+            let at = process.runs_at(self.now);
+            return self.pump_at(slot, process, key, at);
+        }
+        self.serve_waiting(slot, process, key);
+        let now = process.now(self.now);
+        let hot = process.hot.get(bucket);
+        if now >= hot.told_at.plus(TELL_EVERY) {
+            hot.told_at = now;
+            process.agent.on_activity(now, bucket, &mut process.hot);
+            self.after(slot, process);
+        }
+        let hot = process.hot.get(bucket);
+        if hot.usage.refused || !hot.waiting.is_empty() {
+            let at = process.clock.when(hot.told_at.plus(TELL_EVERY));
+            self.pump_at(slot, process, key, at.max(self.now + 1));
+        }
+    }
+
+    /// Requests that wait are served in order, and give up at their deadline.
+    fn serve_waiting(&mut self, slot: usize, process: &mut Process, key: usize) {
+        let Some(bucket) = process.refs[key] else { return };
+        let now = process.now(self.now);
+        while let Some(&(deadline, amount)) = process.hot.get(bucket).waiting.front() {
+            if now < deadline && !self.admit(slot, process, key, amount) {
+                break;
+            }
+            process.hot.get(bucket).waiting.pop_front();
+        }
+        let hot = process.hot.get(bucket);
+        let missing = hot.waiting.front().and_then(|(_, amount)| hot.bucket.wait_for(*amount));
+        if let Some(wait) = missing.filter(|wait| *wait > Nanos::ZERO) {
+            let at = process.clock.when(now.plus(wait));
+            self.pump_at(slot, process, key, at.max(self.now + 1));
+        }
+    }
+
+    /// The hot path: one look at the clock, one step on the bucket.
+    fn admit(&mut self, slot: usize, process: &mut Process, key: usize, amount: Tokens) -> bool {
+        let Some(bucket) = process.refs[key] else { return false };
+        let now = process.now(self.now);
+        let hot = process.hot.get(bucket);
+        hot.bucket.settle(now, Tokens::ZERO);
+        let admitted = now < process.usable && hot.bucket.take(amount);
+        if admitted {
+            self.admissions += 1;
+            process.admitted[key] += amount.whole();
+            checks::admission(self, process, slot, key, amount);
+        }
+        admitted
+    }
+
+    // ---- the log
+
+    fn latency(&mut self) -> u64 {
+        let slow = self.rng.below(1_000) < self.plan.faults.slow && !self.quiet;
+        let median = self.plan.latency;
+        median / 2 + self.rng.below(median) + if slow { 10 * MS + self.rng.below(90 * MS) } else { 0 }
+    }
+
+    fn send(&mut self, slot: usize, process: &mut Process, bytes: Vec<u8>) {
+        let faults = if self.quiet { crate::plan::Faults::default() } else { self.plan.faults };
+        let mut at = self.now + self.latency() / 2;
+        let mut lost = false;
+        if process.mute_until > self.now {
+            lost = self.rng.below(2) == 0;
+            at += process.mute_until - self.now;
+            process.unheard_until = process.unheard_until.max(process.mute_until);
+        } else if self.outage_until > self.now {
+            lost = self.rng.below(2) == 0;
+            at += self.outage_until - self.now + self.rng.below(20 * MS);
+        } else if self.rng.below(1_000) < faults.lost {
+            process.unheard_until = process.unheard_until.max(self.now);
+            lost = true;
+        } else if self.rng.below(1_000) < faults.late {
+            at += self.rng.below(10 * SECOND);
+            process.unheard_until = process.unheard_until.max(at);
+        }
+        let copies = u64::from(!lost) + u64::from(self.rng.below(1_000) < faults.doubled);
+        for copy in 0..copies {
+            let at = if copy == 0 && !lost { at } else { at + self.rng.below(10 * SECOND) };
+            let sent = Sent { bytes: bytes.clone(), slot, life: process.life };
+            self.order += 1;
+            let record = self.order;
+            self.under_way.insert(record, sent);
+            self.at(at, Event::Append { record });
+        }
+    }
+
+    fn append(&mut self, record: u64) {
+        if self.outage_until > self.now {
+            let at = self.outage_until + self.rng.below(20 * MS);
+            return self.at(at, Event::Append { record });
+        }
+        let Some(Sent { bytes, slot, life }) = self.under_way.remove(&record) else { return };
+        let offset = self.log.len() as u64;
+        let decoded = Record::decode(&bytes).expect("agents write records");
+        let applied = self.head.apply(offset, &decoded);
+        if applied.session.is_ok() && matches!(decoded.sender, Sender::Hello { .. }) {
+            self.owners.insert(offset, Owner { slot, life, sent: record });
+        }
+        let ops = decoded.ops.iter().map(checks::op).collect::<Vec<_>>().join(", ");
+        let fate =
+            applied.session.map_or_else(|why| format!("ignored: {why:?}"), |session| format!("session {session}"));
+        self.note("appended", slot, format!("@{offset} seq {} {fate} [{ops}]", decoded.seq));
+        if decoded.ops.iter().any(|op| matches!(op, Op::Bye | Op::Evict { .. })) {
+            for session in self.owners.keys().filter(|session| !self.head.sessions().contains_key(session)) {
+                self.ended.entry(*session).or_insert(self.now);
+            }
+        }
+        self.log.push(bytes);
+        self.digests.push(digest(&self.head));
+        checks::fold(self);
+        for slot in 0..self.slots.len() {
+            if let Some(mut process) = self.slots[slot].take() {
+                self.plan_read(slot, &mut process);
+                self.slots[slot] = Some(process);
+            }
+        }
+    }
+
+    // ---- faults
+
+    fn fault(&mut self) {
+        if self.quiet {
+            return;
+        }
+        let next = self.now + self.rng.below(self.plan.faults.gap * 2);
+        self.at(next, Event::Fault);
+        let slot = self.rng.below(self.slots.len() as u64) as usize;
+        let Some(mut process) = self.slots[slot].take() else { return };
+        let stays = self.strike(slot, &mut process);
+        if stays {
+            self.slots[slot] = Some(process);
+        }
+    }
+
+    /// False if the process is no more.
+    fn strike(&mut self, slot: usize, process: &mut Process) -> bool {
+        let (faults, ttl, now) = (self.plan.faults, self.plan.ttl, self.now);
+        let local = process.now(now);
+        match self.rng.below(12) {
+            0 | 1 if faults.stops => {
+                let long = self.rng.below(2) == 0;
+                process.frozen_until = now + self.rng.below(if long { ttl * 5 / 2 } else { ttl * 11 / 10 });
+                self.note("is stopped", slot, format!("for {} ms", (process.frozen_until - now) / MS));
+                self.at(process.frozen_until, Event::Resume { slot, life: process.life });
+            }
+            2 if faults.stops => {
+                process.stalled_until = now + self.rng.below(ttl);
+                self.note("has no driver", slot, format!("for {} ms", (process.stalled_until - now) / MS));
+            }
+            3 | 4 if faults.crashes => {
+                self.note("crashes", slot, String::new());
+                let at = now + self.rng.below(3 * SECOND);
+                self.at(at, Event::Start { slot });
+                return false;
+            }
+            5 if faults.crashes && process.frozen_until <= now && !process.leaving => {
+                self.note("leaves", slot, String::new());
+                process.leaving = true;
+                process.agent.close(local, &mut process.hot);
+                self.after(slot, process);
+            }
+            6 if faults.cuts => {
+                process.mute_until = now + self.rng.below(3 * ttl);
+                self.note("is mute", slot, format!("for {} ms", (process.mute_until - now) / MS));
+            }
+            7 if faults.cuts => {
+                process.deaf_until = now + self.rng.below(3 * ttl);
+                self.note("is deaf", slot, format!("for {} ms", (process.deaf_until - now) / MS));
+                if self.rng.below(3) == 0 {
+                    process.mute_until = process.deaf_until;
+                    self.note("is mute as well", slot, String::new());
+                }
+            }
+            8 if faults.outages => {
+                let long = self.rng.below(4) == 0;
+                self.outage_until = now + self.rng.below(if long { 40 * SECOND } else { ttl });
+                self.note("log away", slot, format!("for {} ms", (self.outage_until - now) / MS));
+            }
+            9 if faults.defines && process.frozen_until <= now && process.refs.iter().all(Option::is_some) => {
+                let key = self.rng.below(self.ids.len() as u64) as usize;
+                let percent = [30, 50, 90, 150, 300][self.rng.below(5) as usize];
+                self.redefine(slot, process, key, percent);
+            }
+            10 if faults.gaps && process.frozen_until <= now => {
+                self.note("cannot read on", slot, String::new());
+                process.agent.on_gap(local, &mut process.hot);
+                process.forgot = self.order;
+                process.read = 0;
+                self.after(slot, process);
+                self.plan_read(slot, process);
+            }
+            11 if faults.removals && process.frozen_until <= now && !process.leaving => {
+                let key = self.rng.below(self.ids.len() as u64) as usize;
+                match process.refs[key].take() {
+                    Some(bucket) => {
+                        self.note("removes key", slot, key.to_string());
+                        process.agent.remove(local, bucket, &mut process.hot);
+                    }
+                    None => self.add_again(slot, process, key),
+                }
+                self.after(slot, process);
+                if process.refs[key].is_none() && self.rng.below(2) == 0 {
+                    // At once, before the release has been read back.
+                    self.add_again(slot, process, key);
+                    self.after(slot, process);
+                }
+            }
+            _ => {
+                process.deaf_until = now + self.rng.below(ttl / 20);
+                self.note("reads late", slot, format!("by {} ms", (process.deaf_until - now) / MS));
+            }
+        }
+        true
+    }
+
+    fn add_again(&mut self, slot: usize, process: &mut Process, key: usize) {
+        self.note("adds key again", slot, key.to_string());
+        let bucket = process.hot.open(process.now(self.now));
+        process.agent.add(self.ids[key].0, "simulated", self.ids[key].1, &self.limits[key], bucket);
+        process.refs[key] = Some(bucket);
+    }
+
+    pub fn redefine(&mut self, slot: usize, process: &mut Process, key: usize, percent: u64) {
+        let numbers = self.shadows[key].newest();
+        let base = self.limits[key];
+        let scale = |value: u64, of: u64| {
+            (u128::from(value) * u128::from(percent) / 100).clamp(u128::from(of / 10), u128::from(of) * 3) as u64
+        };
+        let rate = tidegate::core::units::Rate(scale(numbers.rate, base.rate().0));
+        let burst = Tokens(scale(numbers.burst, base.burst().0).max(1_000_000));
+        self.note("changes the limit", slot, format!("of key {key} to {} nano-permits/s, burst {}", rate.0, burst.0));
+        process.agent.define(self.ids[key].1, "simulated", rate, burst);
+        self.after(slot, process);
+    }
+
+    // ---- the end
+
+    /// No more faults: everybody is there, hears and is heard.
+    pub fn calm_down(&mut self) {
+        self.quiet = true;
+        self.outage_until = self.now;
+        let now = self.now;
+        self.note("quiet from here", 0, String::new());
+        for slot in 0..self.slots.len() {
+            match self.slots[slot].take() {
+                None => self.start(slot),
+                Some(mut process) => {
+                    process.frozen_until = now;
+                    process.stalled_until = now;
+                    process.mute_until = now;
+                    process.deaf_until = now;
+                    for key in 0..process.refs.len() {
+                        if process.refs[key].is_none() {
+                            self.add_again(slot, &mut process, key);
+                        }
+                    }
+                    process.read_at = None;
+                    self.plan_read(slot, &mut process);
+                    let life = process.life;
+                    self.slots[slot] = Some(process);
+                    self.at(now, Event::Resume { slot, life });
+                }
+            }
+        }
+    }
+
+    /// What each process was admitted of each key in the next `span`.
+    pub fn measure(&mut self, span: u64) -> Vec<Vec<u64>> {
+        for process in self.slots.iter_mut().flatten() {
+            process.admitted.fill(0);
+        }
+        self.run_until(self.now + span);
+        let keys = self.plan.keys.len();
+        self.slots.iter().map(|slot| slot.as_ref().map_or(vec![0; keys], |process| process.admitted.clone())).collect()
+    }
+
+    /// An evicted process that is not heard goes on with its share: that much comes on top.
+    pub fn excess_of<'a>(&self, process: &'a mut Process, session: u64) -> &'a mut Excess {
+        let fresh = process.excess.as_ref().is_none_or(|excess| excess.session != session);
+        if fresh {
+            let shadow = |key: usize| {
+                let (share, _) = process.level(key, self.now);
+                Shadow::full(share.rate, share.burst, self.now)
+            };
+            let shadows = (0..self.ids.len()).map(shadow).collect();
+            process.excess = Some(Excess { session, shadows });
+        }
+        process.excess.as_mut().expect("set above")
+    }
+}
