@@ -2,7 +2,9 @@
 """Real Apache Kafka brokers (KRaft, from Maven Central) for tests, without a container.
 
     tests/kafka/cluster.py --brokers 3 -- COMMAND...   runs COMMAND with TIDEGATE_TEST_KAFKA=127.0.0.1:p1,127.0.0.1:p2,...
-    tests/kafka/cluster.py --brokers 1                 prints the address, serves until stdin closes or ctrl-c
+    tests/kafka/cluster.py --brokers 1                 prints the address, serves until stdin closes or ctrl-c; obeys lines
+                                                       on stdin, each answered by one: kill N | restart N | leader TOPIC P
+    --secure adds listeners with login and TLS (see secure.py) and sets TIDEGATE_TEST_KAFKA_LOGIN, _TLS and _CA
 
 In Python: `with Cluster(brokers=3) as kafka: kafka.kill(kafka.leader(topic, 0))`. Standard library only. Needs Java 17, and
 Maven once. Everything started here ends with this process, however it ends (parent-death signal), and is told by its process id.
@@ -22,6 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import jars  # noqa: E402
+import secure  # noqa: E402
 import wire  # noqa: E402
 
 READY_S = 90          # brokers that are not up by then never will be
@@ -87,18 +90,20 @@ def die_with_parent():
 class Cluster:
     """`brokers` combined nodes (broker and controller each), numbered from 1. The address is known before the start."""
 
-    def __init__(self, brokers=1, default_timeouts=False, overrides=None):
+    def __init__(self, brokers=1, default_timeouts=False, overrides=None, with_login=False):
         self.size, self.default_timeouts, self.overrides = brokers, default_timeouts, overrides or {}
         self.processes = {}                                  # node -> Popen
         self.folder = tempfile.mkdtemp(prefix="tidegate-kafka-")
         self.libs = None
+        self.secure = secure.Listeners(self.folder) if with_login else None
         self._choose_ports()
         atexit.register(self.stop)
 
     def _choose_ports(self):
-        ports = free_ports(2 * self.size)
-        self.ports = dict(zip(range(1, self.size + 1), ports[:self.size]))
-        self.controllers = dict(zip(range(1, self.size + 1), ports[self.size:]))
+        ports = free_ports(4 * self.size)
+        nodes = range(1, self.size + 1)
+        self.ports, self.controllers, self.login_ports, self.tls_ports = (
+            dict(zip(nodes, ports[i * self.size:])) for i in range(4))
 
     def __enter__(self):
         return self.start()
@@ -109,6 +114,15 @@ class Cluster:
     @property
     def bootstrap(self):
         return ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
+
+    def environment(self):
+        """What tests are told."""
+        told = {"TIDEGATE_TEST_KAFKA": self.bootstrap, "TIDEGATE_TEST_KAFKA_BROKERS": str(self.size)}
+        if self.secure:
+            told["TIDEGATE_TEST_KAFKA_LOGIN"] = ",".join(f"127.0.0.1:{port}" for port in self.login_ports.values())
+            told["TIDEGATE_TEST_KAFKA_TLS"] = ",".join(f"127.0.0.1:{port}" for port in self.tls_ports.values())
+            told["TIDEGATE_TEST_KAFKA_CA"] = self.secure.certificate
+        return told
 
     def log(self, node):
         return os.path.join(self.folder, f"broker-{node}.log")
@@ -129,6 +143,8 @@ share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr={insync}
 min.insync.replicas={insync}
 """ + "".join(f"{name}={value}\n" for name, value in self.overrides.items())
+        if self.secure:
+            text = self.secure.add(text, self.login_ports[node], self.tls_ports[node])
         with open(self._properties(node), "w", encoding="ascii") as out:
             out.write(text)
 
@@ -147,7 +163,8 @@ min.insync.replicas={insync}
         for node in self.ports:
             self._write_properties(node)
             formats[node] = self._java(node, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
-                                       "-c", self._properties(node), "--ignore-formatted")
+                                       "-c", self._properties(node), "--ignore-formatted",
+                                       *(secure.FORMAT if self.secure else ()))
         for node, process in formats.items():
             if process.wait(READY_S):
                 raise RuntimeError(f"formatting broker {node} failed:\n{self.tail(node)}")
@@ -264,27 +281,43 @@ min.insync.replicas={insync}
         atexit.unregister(self.stop)
 
 
+def obey(kafka, line):
+    """One line of stdin; the answer."""
+    what, *rest = line.split()
+    if what == "kill":
+        kafka.kill(int(rest[0]))
+    elif what == "restart":
+        kafka.restart(int(rest[0]), clean=False, wait=False)
+    elif what == "leader":
+        return str(kafka.leader(rest[0], int(rest[1])))
+    else:
+        return f"unknown: {what}"
+    return "ok"
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--brokers", type=int, default=1, choices=(1, 2, 3))
     arguments.add_argument("--default-timeouts", action="store_true", help="Kafka's own fail-over times (9-12 s), not short ones")
+    arguments.add_argument("--secure", action="store_true", help="listeners with login and TLS, too")
     arguments.add_argument("command", nargs="*")
     options = arguments.parse_args()
-    reason = jars.missing_tools()
+    reason = jars.missing_tools() or (secure.missing_tools() if options.secure else None)
     if reason:
         print(reason, file=sys.stderr)
         return 2
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, lambda number, _frame: sys.exit(128 + number))
-    with Cluster(options.brokers, options.default_timeouts) as kafka:
+    with Cluster(options.brokers, options.default_timeouts, with_login=options.secure) as kafka:
         if not options.command:
             print(kafka.bootstrap, flush=True)
             try:
-                sys.stdin.read()
+                for line in sys.stdin:
+                    print(obey(kafka, line), flush=True)
             except KeyboardInterrupt:
                 pass
             return 0
-        env = dict(os.environ, TIDEGATE_TEST_KAFKA=kafka.bootstrap, TIDEGATE_TEST_KAFKA_BROKERS=str(options.brokers))
+        env = dict(os.environ, **kafka.environment())
         child = subprocess.Popen(options.command, env=env, preexec_fn=die_with_parent)
         try:
             code = child.wait()

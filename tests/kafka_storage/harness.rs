@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
-use tidegate::storage::kafka::{KafkaLog, KafkaSettings};
+use tidegate::storage::kafka::{KafkaLog, KafkaSettings, Replication};
 use tidegate::storage::{LogStore, StorageEvent};
 
 /// No event that is promised takes longer than this, even on a busy machine.
@@ -31,8 +31,9 @@ pub fn fresh_topic() -> String {
     format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A topic of its own. One copy: `auto` would wait for more brokers to come.
 pub fn fresh(address: &str) -> KafkaSettings {
-    KafkaSettings { topic: fresh_topic(), ..KafkaSettings::new(address) }
+    KafkaSettings { topic: fresh_topic(), replication: Replication::Factor(1), ..KafkaSettings::new(address) }
 }
 
 /// A log and what it says.

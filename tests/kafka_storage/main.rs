@@ -1,7 +1,10 @@
 //! Promises of the log in Kafka. Runs against the broker in TIDEGATE_TEST_KAFKA (tests/kafka/cluster.py sets it), and
 //! against a mock broker where brokers must go and come back.
 
+mod failover;
+mod growth;
 mod harness;
+mod login;
 mod outage;
 mod reading;
 mod refusals;

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// The longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Waiting for the metadata cannot be ended early: while no broker is there, it is done in slices of this length.
+const SLICE: Duration = Duration::from_millis(250);
 /// How often a wait looks whether it should end.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -23,11 +25,14 @@ pub(super) enum Failed {
     Kafka(Code, String),
 }
 
-/// A topic as the cluster describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What any broker knows.
+pub(super) struct Cluster {
+    pub brokers: u16,
+    /// `None`: there is no such topic.
+    pub topic: Option<Topic>,
+}
+
 pub(super) struct Topic {
-    /// Changes when a topic is deleted and created again under the same name.
-    pub id: (i64, i64),
     pub partitions: u32,
     /// Of the partition with the fewest.
     pub replication: u32,
@@ -87,8 +92,53 @@ impl Admin {
         }
     }
 
-    /// `None`: there is no such topic.
-    pub fn describe(&self, waiting: Waiting<'_>) -> Result<Option<Topic>, Failed> {
+    /// The cluster and the topic as any broker knows them: works without a controller, too.
+    pub fn look(&self, waiting: Waiting<'_>) -> Result<Cluster, Failed> {
+        let name = self.topic.to_str().expect("a checked topic name");
+        let start = Instant::now();
+        let mut slice = SLICE;
+        let metadata = loop {
+            match self.consumer.client().fetch_metadata(Some(name), slice) {
+                Ok(metadata) => break metadata,
+                Err(error) => {
+                    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+                    if !waiting(start.elapsed()) {
+                        return Err(Failed::Stopped);
+                    }
+                    if start.elapsed() > ANSWER_WITHIN {
+                        return Err(Failed::Kafka(code, code.to_string()));
+                    }
+                    // A broker was asked and is slow: asking it again as impatiently would never succeed.
+                    if code == Code::OperationTimedOut {
+                        slice = (slice * 3).min(ANSWER_WITHIN);
+                    }
+                }
+            }
+        };
+        let brokers = metadata.brokers().len().min(usize::from(u16::MAX)) as u16;
+        let topic = match metadata.topics().first() {
+            None => None,
+            Some(topic) => match topic.error().map_or(Code::NoError, Code::from) {
+                Code::NoError | Code::LeaderNotAvailable => (!topic.partitions().is_empty()).then(|| Topic {
+                    partitions: topic.partitions().len() as u32,
+                    replication: topic.partitions().iter().map(|p| p.replicas().len() as u32).min().unwrap_or(0),
+                    leaderless: topic.partitions().iter().find(|p| p.leader() < 0).map(|p| p.id() as u32),
+                }),
+                Code::UnknownTopicOrPartition | Code::UnknownTopic => None,
+                code => return Err(Failed::Kafka(code, code.to_string())),
+            },
+        };
+        Ok(Cluster { brokers, topic })
+    }
+
+    /// What follows here is asked of the controller. Mock brokers have none, and a cluster may be without for a while.
+    pub fn has_controller(&self) -> bool {
+        // SAFETY: the client is alive; without a time to wait it only looks at what it knows.
+        unsafe { sys::rd_kafka_controllerid(self.raw(), 0) >= 0 }
+    }
+
+    /// Changes when a topic is deleted and created again under the same name. `None`: not known now.
+    pub fn topic_id(&self, waiting: Waiting<'_>) -> Result<Option<(i64, i64)>, Failed> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS as OP;
         let event = self.ask(
             OP,
@@ -106,50 +156,14 @@ impl Admin {
             let mut count = 0;
             let result = sys::rd_kafka_event_DescribeTopics_result(event.raw());
             let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            if count != 1 {
+            if count != 1 || sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(*topics)) as i32 != 0 {
                 return Ok(None);
             }
-            let topic = *topics;
-            let error = sys::rd_kafka_TopicDescription_error(topic);
-            match sys::rd_kafka_error_code(error).into() {
-                Code::NoError => {}
-                Code::UnknownTopicOrPartition | Code::UnknownTopic => return Ok(None),
-                code => return Err(Failed::Kafka(code, text(sys::rd_kafka_error_string(error)))),
-            }
-            let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+            let id = sys::rd_kafka_TopicDescription_topic_id(*topics);
             let id = (sys::rd_kafka_Uuid_most_significant_bits(id), sys::rd_kafka_Uuid_least_significant_bits(id));
-            let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &mut count);
-            let mut found = Topic { id, partitions: count as u32, replication: u32::MAX, leaderless: None };
-            for i in 0..count {
-                let partition = *partitions.add(i);
-                let mut replicas = 0;
-                sys::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
-                found.replication = found.replication.min(replicas as u32);
-                let leader = sys::rd_kafka_TopicPartitionInfo_leader(partition);
-                if leader.is_null() || sys::rd_kafka_Node_id(leader) < 0 {
-                    found.leaderless = Some(i as u32);
-                }
-            }
-            Ok((count > 0).then_some(found))
+            // Brokers before 2.8 give topics no ids.
+            Ok((id != (0, 0)).then_some(id))
         }
-    }
-
-    /// How many brokers the cluster has now.
-    pub fn brokers(&self, waiting: Waiting<'_>) -> Result<u16, Failed> {
-        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER as OP;
-        // SAFETY: client, options and queue are alive.
-        let event = self.ask(
-            OP,
-            |options, queue| unsafe { sys::rd_kafka_DescribeCluster(self.raw(), options, queue) },
-            waiting,
-        )?;
-        let mut count = 0;
-        // SAFETY: the result belongs to the event.
-        unsafe {
-            let result = sys::rd_kafka_event_DescribeCluster_result(event.raw());
-            sys::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
-        }
-        Ok(count.min(usize::from(u16::MAX)) as u16)
     }
 
     /// Creates the topic; fine if somebody else was faster.

@@ -1,5 +1,6 @@
 //! What the topic must be like. A topic that exists is never changed, only judged.
 
+use super::settings::AUTO_REPLICATION;
 use super::words::Problem;
 use std::collections::BTreeMap;
 
@@ -18,10 +19,13 @@ pub(super) fn settings_of_a_new_topic(copies: u16) -> Vec<(&'static str, String)
     ]
 }
 
+const AUTO: u32 = AUTO_REPLICATION as u32;
+
 /// Err: cannot be used. Ok: can be, perhaps with a warning.
 pub(super) fn judge(
     topic: &str,
     replication: u32,
+    brokers: u32,
     settings: &BTreeMap<String, String>,
 ) -> Result<Option<Problem>, Problem> {
     let get = |name: &str| settings.get(name).map_or("", String::as_str);
@@ -43,6 +47,11 @@ pub(super) fn judge(
     } else if insync > replication {
         Some(format!(
             "has min.insync.replicas={insync}, but only {replication} replicas: nothing can be written; lower it"
+        ))
+    } else if replication < brokers.min(AUTO) {
+        Some(format!(
+            "has only {replication} replicas although there are {brokers} brokers: it is less safe than it could be; add \
+             replicas with kafka-reassign-partitions.sh"
         ))
     } else if replication > 1 && insync == replication {
         Some(format!(
@@ -70,14 +79,21 @@ mod tests {
     #[test]
     fn a_topic_as_tidegate_creates_it_passes_without_a_word() {
         for copies in [1, 3] {
-            assert_eq!(judge("t", u32::from(copies), &with(&[], copies)), Ok(None));
+            assert_eq!(judge("t", u32::from(copies), u32::from(copies), &with(&[], copies)), Ok(None));
         }
     }
 
     #[test]
     fn two_copies_are_warned_of_a_restart_that_stops_writes() {
-        let warning = judge("t", 2, &with(&[], 2)).unwrap().unwrap();
+        let warning = judge("t", 2, 2, &with(&[], 2)).unwrap().unwrap();
         assert!(warning.message.contains("min.insync.replicas=2 of 2"), "{}", warning.message);
+    }
+
+    #[test]
+    fn fewer_copies_than_the_brokers_could_hold_are_warned_of() {
+        let warning = judge("t", 1, 3, &with(&[], 1)).unwrap().unwrap();
+        assert!(!warning.fatal && warning.message.contains("1 replicas"), "{}", warning.message);
+        assert_eq!(judge("t", 3, 5, &with(&[], 3)), Ok(None));
     }
 
     #[test]
@@ -88,7 +104,7 @@ mod tests {
             ("retention.ms", "3600000"),
             ("retention.bytes", "1"),
         ] {
-            let problem = judge("t", 3, &with(&[(name, value)], 3)).unwrap_err();
+            let problem = judge("t", 3, 3, &with(&[(name, value)], 3)).unwrap_err();
             assert!(problem.fatal && problem.message.contains("--add-config"), "{}", problem.message);
             assert!(problem.message.contains(&format!("{name}={value}")), "{}", problem.message);
         }
@@ -96,6 +112,6 @@ mod tests {
 
     #[test]
     fn settings_that_may_not_be_seen_are_not_judged() {
-        assert_eq!(judge("t", 1, &BTreeMap::new()), Ok(None));
+        assert_eq!(judge("t", 1, 1, &BTreeMap::new()), Ok(None));
     }
 }

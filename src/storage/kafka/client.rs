@@ -9,7 +9,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 pub(super) type Consumer = BaseConsumer<Silent>;
@@ -30,8 +29,6 @@ impl ConsumerContext for Silent {}
 pub(super) struct Reports {
     pub acks: Arc<Acks>,
     pub health: Arc<Health>,
-    /// The client said that it cannot go on: it has to be replaced.
-    pub broken: AtomicBool,
 }
 
 impl ClientContext for Reports {
@@ -40,11 +37,7 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        if code == RDKafkaErrorCode::Fatal {
-            self.broken.store(true, Ordering::Release);
-        } else {
-            self.health.client_error(code, reason);
-        }
+        self.health.client_error(code, reason);
     }
 }
 
@@ -60,7 +53,6 @@ impl ProducerContext for Reports {
             Err((error, _)) => {
                 self.acks.failed();
                 match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
-                    RDKafkaErrorCode::Fatal => self.broken.store(true, Ordering::Release),
                     // Our own doing: the client was replaced or closed.
                     RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => {}
                     code => self.health.append_failed(code),

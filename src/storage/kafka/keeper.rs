@@ -1,7 +1,7 @@
 //! Looks after the topic: creates or checks it, notices when it changes, and says what is wrong. The only thread that
 //! speaks of trouble, so that each is said once and taken back when it is over.
 
-use super::admin::{Admin, Failed, Topic};
+use super::admin::{Admin, Failed};
 use super::checks;
 use super::settings::{Checked, Replication, AUTO_REPLICATION};
 use super::shared::Shared;
@@ -9,7 +9,7 @@ use super::words::{self, Problem};
 use crate::storage::StorageEvent;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time between two looks at the topic while all is well: how soon added partitions, or a topic that was deleted and
 /// created again, are noticed.
@@ -24,14 +24,23 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// A topic that was just created has no leaders for a moment: so many looks pass before that is trouble.
 const NEWBORN: u32 = 20;
 
+/// A topic with fewer copies than `auto` wants is created only when no broker has come or gone for so long.
+const SETTLE: Duration = Duration::from_secs(2);
+
 pub(super) struct Keeper {
     admin: Admin,
     settings: Checked,
     mouth: Mouth,
-    known: Option<Topic>,
-    /// The topic whose settings were checked.
-    checked: Option<(i64, i64)>,
+    /// Partitions and replication, as announced.
+    known: Option<(u32, u32)>,
+    id: Option<(i64, i64)>,
+    /// The topic's settings were looked at.
+    checked: bool,
+    /// The topic that was known is not there.
+    gone: bool,
     leaderless_looks: u32,
+    /// How many brokers there were, and since when, while there was no topic.
+    brokers: Option<(u16, Instant)>,
 }
 
 enum Look {
@@ -42,7 +51,17 @@ enum Look {
 
 impl Keeper {
     pub fn new(admin: Admin, settings: Checked, shared: Arc<Shared>) -> Keeper {
-        Keeper { admin, settings, mouth: Mouth { shared, told: None }, known: None, checked: None, leaderless_looks: 0 }
+        Keeper {
+            admin,
+            settings,
+            mouth: Mouth { shared, told: None },
+            known: None,
+            id: None,
+            checked: false,
+            gone: false,
+            leaderless_looks: 0,
+            brokers: None,
+        }
     }
 
     pub fn run(mut self) {
@@ -83,15 +102,26 @@ impl Keeper {
 
     fn try_look(&mut self) -> Result<Option<Problem>, (Failed, &'static str)> {
         let (admin, settings, mouth) = (&self.admin, &self.settings, &mut self.mouth);
-        let mut waiting = |waited| mouth.waiting(waited, settings);
-        let Some(topic) = admin.describe(&mut waiting).map_err(|e| (e, "read"))? else {
-            let brokers = admin.brokers(&mut waiting).map_err(|e| (e, "read"))?;
+        let cluster = admin.look(&mut |waited| mouth.waiting(waited, settings)).map_err(|e| (e, "read"))?;
+        let Some(topic) = cluster.topic else {
+            self.gone = self.known.is_some();
             let copies = match settings.replication {
-                Replication::Auto => brokers.clamp(1, AUTO_REPLICATION),
+                Replication::Auto => cluster.brokers.clamp(1, AUTO_REPLICATION),
                 Replication::Factor(factor) => factor,
             };
+            // A cluster that is just starting shows its brokers one by one, and the copies stay as few for ever.
+            let (brokers, since) = *self.brokers.get_or_insert((cluster.brokers, Instant::now()));
+            if brokers != cluster.brokers {
+                self.brokers = None;
+            }
+            if settings.replication == Replication::Auto && copies < AUTO_REPLICATION && since.elapsed() < SETTLE {
+                mouth.shared.health.look();
+                return Ok(None);
+            }
             let config = checks::settings_of_a_new_topic(copies);
-            admin.create(settings.partitions, copies, &config, &mut waiting).map_err(|e| (e, "create"))?;
+            admin
+                .create(settings.partitions, copies, &config, &mut |waited| mouth.waiting(waited, settings))
+                .map_err(|e| (e, "create"))?;
             // It takes the brokers a moment to know of it: the next look finds it.
             mouth.shared.health.look();
             return Ok(None);
@@ -110,37 +140,47 @@ impl Keeper {
             return Ok(Some(Problem::new("no leader", false, message)));
         }
         self.leaderless_looks = 0;
-        if self.checked != Some(topic.id) {
-            match admin.settings(&mut waiting) {
-                Ok(found) => match checks::judge(&settings.topic, topic.replication, &found) {
-                    Err(problem) => return Ok(Some(problem)),
-                    Ok(warning) => mouth.warn(warning),
-                },
+        let controller = admin.has_controller();
+        if controller && !self.checked {
+            match admin.settings(&mut |waited| mouth.waiting(waited, settings)) {
+                Ok(found) => {
+                    match checks::judge(&settings.topic, topic.replication, u32::from(cluster.brokers), &found) {
+                        Err(problem) => return Ok(Some(problem)),
+                        Ok(warning) => mouth.warn(warning),
+                    }
+                }
                 Err(Failed::Stopped) => return Err((Failed::Stopped, "read")),
-                // Not allowed to see them, or a server that has none: nothing to check.
+                // Not allowed to see them: then they are not judged.
                 Err(Failed::Kafka(..)) => {}
             }
-            self.checked = Some(topic.id);
+            self.checked = true;
         }
-        self.learn(topic);
-        Ok(None)
-    }
-
-    fn learn(&mut self, topic: Topic) {
-        let shared = &self.mouth.shared;
-        if self.known.as_ref().is_some_and(|known| known.id != topic.id) {
-            shared.start_over();
-            let name = &self.settings.topic;
+        let now = (topic.partitions, topic.replication);
+        if self.known != Some(now) {
+            self.known = Some(now);
+            mouth.shared.topic_is(topic.partitions, topic.replication);
+        }
+        let id = if controller {
+            match admin.topic_id(&mut |waited| mouth.waiting(waited, settings)) {
+                Err(Failed::Stopped) => return Err((Failed::Stopped, "read")),
+                Err(Failed::Kafka(..)) => None,
+                Ok(id) => id,
+            }
+        } else {
+            None
+        };
+        if self.gone || (self.id.is_some() && id.is_some() && self.id != id) {
+            let name = &settings.topic;
             let message =
                 format!("the topic `{name}` was deleted and created again: its state is gone, shares start anew");
-            self.mouth.warn(Some(Problem::new("created anew", false, message)));
+            mouth.warn(Some(Problem::new("created anew", false, message)));
+            mouth.shared.start_over();
+            (self.gone, self.checked, self.id) = (false, false, None);
+            // Its settings are looked at next.
+            mouth.shared.health.look();
         }
-        let shared = &self.mouth.shared;
-        let numbers = |topic: &Topic| (topic.partitions, topic.replication);
-        if self.known.as_ref().map(numbers) != Some(numbers(&topic)) {
-            shared.topic_is(topic.partitions, topic.replication);
-        }
-        self.known = Some(topic);
+        self.id = id.or(self.id);
+        Ok(None)
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn check(given: &BTreeMap<&str, &str>, spelled: &BTreeMap<&str, &str>
             ));
         }
     }
+    check_files(given)?;
     if !login {
         return Ok(());
     }
@@ -64,6 +65,18 @@ pub(super) fn check(given: &BTreeMap<&str, &str>, spelled: &BTreeMap<&str, &str>
             if given.get(name).is_none_or(|value| value.is_empty()) {
                 return Err(wrong(name, format!("`sasl.mechanism` is `{mechanism}`, but `{name}` is missing")));
             }
+        }
+    }
+    Ok(())
+}
+
+/// OpenSSL says of a missing file no more than "BIO lib".
+fn check_files(given: &BTreeMap<&str, &str>) -> Result<(), SettingsError> {
+    for (name, path) in
+        given.iter().filter(|(name, path)| name.starts_with("ssl.") && name.ends_with(".location") && **path != "probe")
+    {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(wrong(name, format!("`{name}` names `{path}`, which cannot be read: {error}")));
         }
     }
     Ok(())

@@ -6,10 +6,9 @@ use super::health::Health;
 use super::shared::Shared;
 use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, Producer as _};
-use rdkafka::types::RDKafkaErrorCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,18 +40,14 @@ impl Appender {
                 let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, self.acks.stamp())
                     .partition(partition as i32)
                     .payload(record);
-                producer.send(record).map_err(|(error, _)| {
-                    if matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::Fatal)) {
-                        producer.context().broken.store(true, Ordering::Release);
-                    }
-                })
+                producer.send(record).is_ok()
             }
-            None => Err(()),
+            None => false,
         };
-        if sent.is_err() {
+        if !sent {
             self.acks.failed();
         }
-        sent.is_ok()
+        sent
     }
 
     pub fn restarts(&self) -> u64 {
@@ -72,7 +67,8 @@ impl Appender {
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             producer.poll(ROUND);
-            if producer.context().broken.load(Ordering::Acquire) {
+            // Its error event carries the cause's code, not "fatal": the client has to be asked.
+            if producer.client().fatal_error().is_some() {
                 drop(producer);
                 self.replace(shared);
             }
@@ -102,5 +98,5 @@ impl Appender {
 }
 
 fn producer(config: &ClientConfig, acks: &Arc<Acks>, health: &Arc<Health>) -> KafkaResult<Producer> {
-    config.create_with_context(Reports { acks: acks.clone(), health: health.clone(), broken: AtomicBool::new(false) })
+    config.create_with_context(Reports { acks: acks.clone(), health: health.clone() })
 }

@@ -1,0 +1,103 @@
+//! Real brokers that are killed and come back: a cluster of this test's own.
+
+use crate::harness::*;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+use tidegate::storage::kafka::{KafkaSettings, Replication};
+use tidegate::storage::{LogStore, StorageEvent};
+
+struct Cluster {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Cluster {
+    fn start(brokers: u32) -> Cluster {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/cluster.py");
+        let mut command = Command::new("python3");
+        command.args([script, "--brokers", &brokers.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("python3");
+        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut cluster = Cluster { child, stdin, stdout, address: String::new() };
+        cluster.address = cluster.line();
+        assert!(!cluster.address.is_empty(), "the cluster did not start");
+        cluster
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    fn tell(&mut self, what: &str) -> String {
+        writeln!(self.stdin.as_mut().unwrap(), "{what}").unwrap();
+        self.line()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_leader_and_a_cluster_that_comes_late_lose_nothing_and_keep_the_order() {
+    if kafka().is_none() {
+        return;
+    }
+    let mut cluster = Cluster::start(3);
+    for node in 1..=3 {
+        cluster.tell(&format!("kill {node}"));
+    }
+    let settings = KafkaSettings { replication: Replication::Factor(3), ..fresh(&cluster.address) };
+    let mut user = User::open(settings.clone());
+    let (message, fatal) = user.trouble();
+    assert!(!fatal && message.contains("bootstrap.servers"), "{message}");
+    for node in 1..=3 {
+        cluster.tell(&format!("restart {node}"));
+    }
+    // While not all are back, three copies are impossible: that is trouble, and then over.
+    let topics = user.until(|e| matches!(e, StorageEvent::Topics { .. }));
+    assert_eq!(topics, StorageEvent::Topics { partitions: 12, replication: 3 });
+    user.log.follow(0);
+    user.caught_up(0);
+
+    let mut sent = 0;
+    let (mut read, mut longest) = (Vec::new(), Duration::ZERO);
+    let mut last = Instant::now();
+    let (start, mut killed) = (Instant::now(), false);
+    while start.elapsed() < Duration::from_secs(60) && !(start.elapsed() > Duration::from_secs(9) && read.len() == sent)
+    {
+        if start.elapsed() < Duration::from_secs(8) {
+            user.append(0, &sent.to_string());
+            sent += 1;
+        }
+        if !killed && start.elapsed() > Duration::from_secs(1) {
+            let leader = cluster.tell(&format!("leader {} 0", settings.claims_topic()));
+            cluster.tell(&format!("kill {leader}"));
+            killed = true;
+        }
+        while let Ok(event) = user.events.recv_timeout(Duration::from_millis(10)) {
+            match event {
+                StorageEvent::Record { partition: 0, bytes, .. } => {
+                    read.push(bytes);
+                    longest = longest.max(last.elapsed());
+                    last = Instant::now();
+                }
+                StorageEvent::Gap { reason, .. } => panic!("gap: {reason}"),
+                _ => {}
+            }
+        }
+    }
+    println!("{sent} records, longest gap between read-backs {longest:?}");
+    assert_eq!(read.len(), sent);
+    assert!(read == numbers(0, sent), "each record once, in order");
+    let info = user.log.info();
+    assert_eq!((info.appends_failed, info.producer_restarts), (0, 0));
+}
