@@ -14,7 +14,7 @@ use tidegate::storage::kafka::{KafkaLog, KafkaSettings, Replication};
 use tidegate::storage::{LogStore, StorageEvent};
 
 /// No event that is promised takes longer than this, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The real broker's address, or `None` after saying that the test was skipped.
 pub fn kafka() -> Option<String> {
