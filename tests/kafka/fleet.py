@@ -1,4 +1,5 @@
 """A fleet of workers (tests/workers) on one limit of a real cluster, and what they did: the instrument of the tests here."""
+import array
 import json
 import os
 import queue
@@ -130,6 +131,15 @@ class Fleet:
         if not done.stdout.strip():
             raise AssertionError(f"tidegate check: {done.stderr}")
         return json.loads(done.stdout)
+
+    def use(self, start, end):
+        """What was admitted between two times, as a part of what the rate allows in that time."""
+        admitted = 0
+        for worker in self.workers:
+            with open(worker.file, "rb") as file:
+                numbers = array.array("Q", file.read()[: os.path.getsize(worker.file) // 24 * 24])
+            admitted += sum(permits for at, permits in zip(numbers[1::3], numbers[2::3]) if start <= at < end)
+        return admitted / (self.limit["permits"] * (end - start) / (self.limit["period_ms"] * 1e6))
 
     def __enter__(self):
         return self

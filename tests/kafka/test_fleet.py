@@ -31,10 +31,14 @@ def say(capsys, **figures):
         print("\n   " + json.dumps(figures), flush=True)
 
 
-def saturated(fleet, workers, seconds):
+def saturated(workers, seconds):
+    """Lets `workers` run for so long after each has a share; returns the times between which they did."""
     for worker in workers:
         worker.until("a share", lambda tick: tick["granted"] > 0)
+    time.sleep(2)  # the burst is spent
+    start = boottime()
     time.sleep(seconds)
+    return start, boottime()
 
 
 def held(fleet):
@@ -48,39 +52,38 @@ def held(fleet):
 def test_the_limit_holds_over_all_processes_and_is_used(one, count, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         workers = fleet.start(count, pace=4000 // count)
-        saturated(fleet, workers, 10)
-        found = held(fleet)
-        say(capsys, processes=count, excess=found["excess"], use=round(found["utilisation"], 4),
-            uncertainty_ms=found["uncertainty_max_ns"] / 1e6)
-        assert found["utilisation"] >= 0.98, found
+        between = saturated(workers, 10)
+        found, use = held(fleet), fleet.use(*between)
+        say(capsys, processes=count, excess=found["excess"], use=round(use, 4), uncertainty_ms=found["uncertainty_max_ns"] / 1e6)
+        assert use >= 0.98
 
 
 def test_one_limit_over_programs_in_four_languages(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST) as fleet:
         workers = [fleet.start(language=language, pace=1000)[0] for language in ("rust", "c", "dotnet", "python", "python")]
-        saturated(fleet, workers, 8)
+        between = saturated(workers, 8)
         granted = {f"{worker.language} {worker.number}": worker.last("granted") for worker in workers}
-        found = held(fleet)
-        say(capsys, granted=granted, excess=found["excess"], use=round(found["utilisation"], 4))
-        assert min(granted.values()) > 0.5 * max(granted.values()) and found["utilisation"] >= 0.98
+        found, use = held(fleet), fleet.use(*between)
+        say(capsys, granted=granted, excess=found["excess"], use=round(use, 4))
+        assert min(granted.values()) > 0.5 * max(granted.values()) and use >= 0.98
 
 
 def test_a_process_alone_gets_the_whole_limit_and_hardly_writes(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
         worker, = fleet.start(pace=2000)
-        saturated(fleet, [worker], 9)
-        found = held(fleet)
+        between = saturated([worker], 9)
+        found, use = held(fleet), fleet.use(*between)
         assert worker.done, worker.trouble()
         # Hello, first claim, goodbye; and one heartbeat in each third of the time-to-live.
         allowed = 4 + found["seconds"] / 1.0
-        say(capsys, use=round(found["utilisation"], 4), records=worker.done["records_sent"], allowed=round(allowed, 1))
-        assert found["utilisation"] >= 0.98 and worker.done["records_sent"] <= allowed
+        say(capsys, use=round(use, 4), records=worker.done["records_sent"], allowed=round(allowed, 1))
+        assert use >= 0.98 and worker.done["records_sent"] <= allowed
 
 
 def test_a_newcomer_among_saturated_holders_gets_its_part_in_less_than_a_second(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         holders = fleet.start(15, pace=200)
-        saturated(fleet, holders, 5)
+        saturated(holders, 5)
         newcomer, = fleet.start(pace=200)
         newcomer.until("ready", lambda tick: True)
         first = newcomer.until("its first permit", lambda tick: tick["granted"] > 0)
@@ -94,7 +97,7 @@ def test_a_newcomer_among_saturated_holders_gets_its_part_in_less_than_a_second(
 def test_the_share_of_a_killed_process_returns_after_its_time_to_live(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
         workers = fleet.start(3, pace=2000)
-        saturated(fleet, workers, 4)
+        saturated(workers, 4)
         workers[0].kill()
         killed = boottime()
         back = [worker.until("half of the limit", lambda tick: tick["share_rate"] > 0.45 * PERMITS) for worker in workers[1:]]
@@ -107,7 +110,7 @@ def test_the_share_of_a_killed_process_returns_after_its_time_to_live(one, capsy
 def test_a_process_that_was_stopped_for_longer_than_its_time_to_live_spends_nothing_of_what_others_got(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=2000) as fleet:
         workers = fleet.start(3, pace=2000)
-        saturated(fleet, workers, 3)
+        saturated(workers, 3)
         for _ in range(2):
             workers[0].signal(signal.SIGSTOP)
             time.sleep(5)
@@ -121,7 +124,7 @@ def test_a_process_that_was_stopped_for_longer_than_its_time_to_live_spends_noth
 def test_a_process_that_was_stopped_for_less_than_its_time_to_live_goes_on(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         workers = fleet.start(2, pace=2000)
-        saturated(fleet, workers, 2)
+        saturated(workers, 2)
         workers[0].signal(signal.SIGSTOP)
         time.sleep(3)
         workers[0].signal(signal.SIGCONT)
@@ -134,7 +137,7 @@ def test_holders_go_on_without_a_refusal_when_the_leading_broker_is_killed(three
     with Fleet(three.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         # Together half of the limit: whoever holds a share is never refused.
         workers = fleet.start(2, pace=PERMITS // 4)
-        saturated(fleet, workers, 4)
+        saturated(workers, 4)
         denied = [worker.last("denied") for worker in workers]
         granted = [worker.last("granted") for worker in workers]
         leaders = [three.leader("rate-limiter-state-claims", partition) for partition in range(12)]
@@ -170,7 +173,7 @@ def test_four_processes_on_one_limit_make_ten_million_decisions_per_second(one, 
     for name, permits in (("enough", 4_000_000_000), ("limited to 1 M/s", 1_000_000)):
         with Fleet(one.bootstrap, permits, permits, ttl_ms=15000) as fleet:
             workers = fleet.start(4, extra=("no_record",))
-            saturated(fleet, workers, 3)
+            saturated(workers, 3)
             before, start = fleet.granted(), boottime()
             time.sleep(5)
             figures[name] = round((fleet.granted() - before) / ((boottime() - start) / 1e9) / 1e6, 3)
