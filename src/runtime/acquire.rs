@@ -76,6 +76,7 @@ fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
 fn slowly(slot: &'static Slot, id: KeyId, permits: u64) -> Decision {
     let decided = enter(slot, id, permits, |slot, cold, now, amount| {
         let decision = decide(slot, cold, now, amount, None);
+        count_allowed(cold, decision, amount);
         if !decision.is_granted() {
             cold.count_refused(permits, amount);
         }
@@ -105,7 +106,7 @@ fn enter<T>(
             let result = act(slot, cold, now, Tokens::permits(permits));
             cold.pay_out(slot);
             // The driver is told once until it has looked.
-            let short = cold.refused_since > 0 || !cold.waiters.is_empty();
+            let short = cold.is_refused || !cold.waiters.is_empty();
             let tell = short && !slot.flagged.swap(true, Ordering::AcqRel);
             Ok((result, tell.then(|| cold.owner.clone())))
         })
@@ -127,8 +128,6 @@ fn decide(slot: &Slot, cold: &mut Cold, now: Nanos, amount: Tokens, me: Option<&
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
     let usable = now < validity.until();
     if !usable && cold.limit.outage == Outage::Allow && validity.is_away() {
-        cold.count_spent(amount);
-        cold.owner.count_allowed(amount.whole());
         return Decision::granted(0, Basis::Allowed);
     }
     let first = cold.waiters.is_first(me);
@@ -144,6 +143,14 @@ fn decide(slot: &Slot, cold: &mut Cold, now: Nanos, amount: Tokens, me: Option<&
         slot.dry_until.store(clock::deadline(now, now.plus(next)), Ordering::Release);
     }
     Decision::no(decision::DENIED, wait.0.max(1), if first { level.whole() } else { 0 }, basis)
+}
+
+/// What is let through without a share is counted apart.
+fn count_allowed(cold: &mut Cold, decision: Decision, amount: Tokens) {
+    if decision.is_granted() && decision.basis() == Basis::Allowed {
+        cold.count_spent(amount);
+        cold.owner.count_allowed(amount.whole());
+    }
 }
 
 /// How long the whole limit takes to yield `amount`: a guess that is honest when the share is still to come.
@@ -171,9 +178,8 @@ pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
         if cold.waiters.len() >= WAITERS_MAX {
             return Err(ErrorKind::Capacity);
         }
-        // What the refusal above counted is asked for once, not twice.
+        // The refusal above has counted as asked for what is now waited for; it is no refusal yet.
         cold.refused = cold.refused.saturating_sub(permits);
-        cold.refused_since = cold.refused_since.saturating_sub(permits);
         cold.waiters.join(waiter.clone());
         Ok(())
     });
@@ -183,12 +189,16 @@ pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
     loop {
         let turn = enter(slot, id, permits, |slot, cold, now, amount| {
             let decision = decide(slot, cold, now, amount, Some(&waiter));
+            count_allowed(cold, decision, amount);
             let late = clock::boot_time() >= deadline;
             let over = decision.status != decision::DENIED || late;
             if over {
                 cold.waiters.leave(&waiter);
-                if late && !decision.is_granted() {
-                    cold.count_refused(permits, amount);
+                // It was asked for when it joined the queue.
+                if decision.is_granted() {
+                    cold.asked = cold.asked - amount;
+                } else {
+                    cold.refused = cold.refused.saturating_add(permits);
                 }
             }
             let first = cold.waiters.is_first(Some(&waiter));
@@ -216,14 +226,11 @@ pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
 pub fn peek(id: KeyId) -> Decision {
     let Some(slot) = slot::get(id.index()) else { return Decision::failed(ErrorKind::Stale) };
     let peeked = enter(slot, id, 1, |slot, cold, now, one| {
-        let before = cold.bucket().clone();
-        let counts = (cold.spent, cold.granted, cold.granted_fraction);
         let mut decision = decide(slot, cold, now, one, None);
         if decision.is_granted() && decision.basis() != Basis::Allowed {
-            decision.remaining = before.level().whole();
+            cold.put_back(one);
+            decision.remaining = cold.level().whole();
         }
-        *cold.bucket() = before;
-        (cold.spent, cold.granted, cold.granted_fraction) = counts;
         decision
     });
     peeked.unwrap_or_else(Decision::failed)

@@ -201,9 +201,7 @@ impl Driver {
             if let Some(home) = self.placed.remove(&index).and_then(|home| self.homes.get_mut(&home)) {
                 home.agent.remove(now, BucketRef(index), &mut Slots);
             }
-            if let Some(cold) = slot::destroy(index) {
-                cold.waiters.call_all();
-            }
+            slot::destroy(index);
         }
     }
 

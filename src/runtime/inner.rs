@@ -53,6 +53,9 @@ pub(super) struct Inner {
     /// To the thread that speaks with the log; a local runtime has none.
     link: Option<Link>,
     allowed: AtomicU64,
+    /// Permits granted and refused by keys that ended.
+    ended_granted: AtomicU64,
+    ended_refused: AtomicU64,
 }
 
 impl Inner {
@@ -81,6 +84,8 @@ impl Inner {
             local,
             link,
             allowed: AtomicU64::new(0),
+            ended_granted: AtomicU64::new(0),
+            ended_refused: AtomicU64::new(0),
         })
     }
 
@@ -142,15 +147,16 @@ impl Inner {
         }
         let confirmed = self.link.as_ref().is_none_or(|link| link.close(timeout));
         for key in self.keys.drain() {
-            self.end(key);
+            slot::destroy(key.index());
         }
+        self.end_released();
         confirmed
     }
 
-    /// Ends a key that the driver does not know any more.
-    fn end(&self, key: KeyId) {
-        if let Some(cold) = slot::destroy(key.index()) {
-            cold.waiters.call_all();
+    /// Ends the keys that were given back and that no driver looks after any more.
+    fn end_released(&self) {
+        for key in self.link.iter().flat_map(Link::take_released) {
+            slot::destroy(key.index());
         }
     }
 
@@ -206,9 +212,10 @@ impl Inner {
             };
             Error::new(ErrorKind::Capacity, format!("{what}; key `{value}` was not added. Release keys that are idle"))
         })?;
-        // Closed meanwhile: nobody would end it any more.
-        if self.life() != Life::Open && self.keys.give_back(bucket, key) {
-            self.end(key);
+        if let Err(closed) = self.check() {
+            // Closed meanwhile: nobody else would end it any more.
+            self.release(bucket, key);
+            return Err(closed);
         }
         Ok(key)
     }
@@ -219,9 +226,14 @@ impl Inner {
             return;
         }
         match &self.link {
-            // The driver gives the share back first; it calls `slot::destroy`.
-            Some(link) => link.release(key),
-            None => self.end(key),
+            // The driver gives the share back first, and then ends the key; if there is a driver.
+            Some(link) => {
+                link.release(key);
+                if self.life() != Life::Open {
+                    self.end_released();
+                }
+            }
+            None => slot::destroy(key.index()),
         }
     }
 
@@ -233,6 +245,12 @@ impl Inner {
     /// The most that the fleet's limit lets through at once, as far as this process knows.
     pub(super) fn burst_of(&self, cold: &Cold) -> Tokens {
         cold.fleet.limit.map_or(cold.limit.limit.burst(), |(_, burst)| burst)
+    }
+
+    /// A key ended: what it granted and refused stays counted.
+    pub(super) fn count_ended(&self, granted: u64, refused: u64) {
+        self.ended_granted.fetch_add(granted, Ordering::Relaxed);
+        self.ended_refused.fetch_add(refused, Ordering::Relaxed);
     }
 
     pub(super) fn count_allowed(&self, permits: u64) {
@@ -265,6 +283,8 @@ impl Inner {
         let report = self.report();
         let mut metrics = Metrics {
             keys: self.keys.count() as u64,
+            permits_granted: self.ended_granted.load(Ordering::Relaxed),
+            permits_refused: self.ended_refused.load(Ordering::Relaxed),
             permits_allowed: self.allowed.load(Ordering::Relaxed),
             partitions_followed: report.partitions_followed.into(),
             sessions_valid: report.sessions_valid.into(),

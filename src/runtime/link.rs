@@ -120,6 +120,11 @@ impl Link {
         self.wake();
     }
 
+    /// The keys that were given back and not looked at yet.
+    pub(super) fn take_released(&self) -> Vec<KeyId> {
+        std::mem::take(&mut *self.desk.released.lock())
+    }
+
     /// What the thread last saw.
     pub(super) fn report(&self) -> Report {
         self.desk.report.lock().clone()

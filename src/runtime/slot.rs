@@ -90,11 +90,11 @@ pub(super) struct Cold {
     /// Permits granted and refused so far, as of the last settlement.
     pub(super) granted: u64,
     pub(super) refused: u64,
-    /// Micro-permits of grants since the last usage report.
-    pub(super) spent: Tokens,
-    pub(super) refused_since: u64,
+    granted_fraction: Tokens,
+    /// Asked for since the last usage report: granted, refused, and new to the queue. Who waits asks once.
+    pub(super) asked: Tokens,
+    pub(super) is_refused: bool,
     pub(super) largest_refused: Tokens,
-    pub(super) granted_fraction: u64,
     pub(super) fleet: Fleet,
 }
 
@@ -176,10 +176,10 @@ pub(super) fn create(
         waiters: Waiters::default(),
         granted: 0,
         refused: 0,
-        spent: Tokens::ZERO,
-        refused_since: 0,
+        granted_fraction: Tokens::ZERO,
+        asked: Tokens::ZERO,
+        is_refused: false,
         largest_refused: Tokens::ZERO,
-        granted_fraction: 0,
         fleet: Fleet::default(),
     });
     new.pay_out(slot);
@@ -187,18 +187,19 @@ pub(super) fn create(
     Some(id)
 }
 
-/// Ends a key: its id is out of date from here on. Returns what was behind it.
-pub(super) fn destroy(index: u32) -> Option<Box<Cold>> {
-    let slot = get(index)?;
+/// Ends a key: its id is out of date from here on, and who waited for it is told.
+pub(super) fn destroy(index: u32) {
+    let Some(slot) = get(index) else { return };
     let mut guard = slot.cold.lock();
-    let mut cold = guard.take()?;
+    let Some(mut cold) = guard.take() else { return };
     cold.settle(slot, Nanos::ZERO);
     // No credit under any generation that an id carries.
     slot.credit.store(cold.id.tag(), Ordering::Release);
     slot.validity.store(0, Ordering::Release);
     drop(guard);
     FREE.lock().returned.push(index);
-    Some(cold)
+    cold.owner.count_ended(cold.granted, cold.refused);
+    cold.waiters.call_all();
 }
 
 impl Slot {
@@ -267,16 +268,24 @@ impl Cold {
         &mut self.bucket
     }
 
+    /// Puts back what [`Cold::take`] took, as if nobody had asked.
+    pub(super) fn put_back(&mut self, amount: Tokens) {
+        self.bucket.put(amount);
+        self.granted -= amount.whole();
+        self.asked = self.asked - amount;
+    }
+
     pub(super) fn count_spent(&mut self, spent: Tokens) {
-        self.spent = self.spent.plus(spent);
-        let total = self.granted_fraction.saturating_add(spent.0);
-        self.granted = self.granted.saturating_add(Tokens(total).whole());
-        self.granted_fraction = total % crate::core::units::PERMIT;
+        self.asked = self.asked.plus(spent);
+        let total = self.granted_fraction.plus(spent);
+        self.granted = self.granted.saturating_add(total.whole());
+        self.granted_fraction = total - Tokens::permits(total.whole());
     }
 
     pub(super) fn count_refused(&mut self, permits: u64, largest: Tokens) {
         self.refused = self.refused.saturating_add(permits);
-        self.refused_since = self.refused_since.saturating_add(permits);
+        self.asked = self.asked.plus(Tokens::permits(permits));
+        self.is_refused = true;
         self.largest_refused = self.largest_refused.max(largest);
     }
 }

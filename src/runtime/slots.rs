@@ -25,15 +25,12 @@ impl Slots {
 impl Buckets for Slots {
     fn usage(&mut self, bucket: BucketRef, now: Nanos) -> Usage {
         Slots::at(bucket, now, |cold, _| {
-            let waiting = cold.waiters.total();
-            let spent = std::mem::take(&mut cold.spent);
-            let refused = std::mem::take(&mut cold.refused_since);
             let largest = std::mem::take(&mut cold.largest_refused).max(cold.waiters.first_amount());
             Usage {
                 level: cold.bucket().level(),
                 full: cold.bucket().is_full(),
-                asked: spent.plus(Tokens::permits(refused)).plus(waiting),
-                refused: refused > 0 || !cold.waiters.is_empty(),
+                asked: std::mem::take(&mut cold.asked),
+                refused: std::mem::take(&mut cold.is_refused) || !cold.waiters.is_empty(),
                 largest,
             }
         })
