@@ -1,0 +1,48 @@
+"""One rate limit shared by many processes through Kafka, decided locally.
+
+    import tidegate
+
+    with tidegate.Runtime({"bootstrap.servers": "localhost:9092"}) as runtime:
+        limiter = runtime.limiter("orders", tidegate.Limit(permits=1000, per=1.0, burst=2000))
+        key = limiter.key("tenant-1")
+        if key.try_acquire():
+            ...
+
+Without "bootstrap.servers" limits hold for this process alone.
+"""
+from . import _abi
+from ._decision import Decision
+from ._enums import Basis, Feature, HealthState, Outage, Status, Storage
+from ._errors import (
+    ArgumentError,
+    CapacityError,
+    ClosedError,
+    ConfigError,
+    ForkedError,
+    InternalError,
+    RateLimitExceeded,
+    StorageError,
+    TidegateError,
+)
+from ._key import Key
+from ._limit import Limit
+from ._limiter import Limiter
+from ._load import ABI_VERSION, LibraryError
+from ._observe import Health, KeyStatus, Metrics, StorageInfo
+from ._runtime import Runtime
+from ._time import Duration, Nanoseconds
+
+__version__ = "0.1.0"
+
+LIBRARY_PATH: str = _abi.PATH
+"""The file that was loaded, or the name that the system's loader resolved."""
+LIBRARY_VERSION: str = _abi.version().decode()
+FEATURES: Feature = Feature(_abi.features())
+"""What this build of the library can do."""
+
+__all__ = [
+    "ABI_VERSION", "ArgumentError", "Basis", "CapacityError", "ClosedError", "ConfigError", "Decision", "Duration",
+    "FEATURES", "Feature", "ForkedError", "Health", "HealthState", "InternalError", "Key", "KeyStatus",
+    "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "Metrics", "Nanoseconds", "Outage",
+    "RateLimitExceeded", "Runtime", "Status", "Storage", "StorageError", "StorageInfo", "TidegateError",
+]

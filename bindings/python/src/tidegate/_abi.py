@@ -1,0 +1,114 @@
+"""The C ABI as ctypes sees it: the structs and functions of include/tidegate.h, and nothing that decides."""
+import ctypes
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
+from typing import Any, List
+
+from . import _load
+
+PATH, _waiting, _quick = _load.load()
+_missing: List[str] = []
+
+FOREVER = 2**64 - 1
+TOKEN_BUCKET = 1
+
+
+class Limit(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32), ("kind", c_uint32), ("permits", c_uint64), ("period_ns", c_uint64),
+        ("burst", c_uint64), ("on_outage", c_uint32), ("reserved", c_uint32),
+    ]
+
+
+class Decision(Structure):
+    # Private names: `tidegate.Decision` inherits from this and offers them as properties.
+    __slots__ = ()
+    _fields_ = [
+        ("_retry_after_ns", c_uint64), ("_remaining", c_uint64), ("_status", c_int32), ("_tier", c_uint16),
+        ("_basis", c_uint16),
+    ]
+
+
+class KeyStatus(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32), ("basis", c_uint32), ("rate_micro", c_uint64), ("burst", c_uint64),
+        ("share_rate_micro", c_uint64), ("share_burst", c_uint64), ("remaining", c_uint64), ("granted", c_uint64),
+        ("refused", c_uint64), ("processes", c_uint32), ("waiting", c_uint32),
+    ]
+
+
+class StorageInfo(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32), ("backend", c_uint32), ("is_shared", c_uint32), ("is_persistent", c_uint32),
+        ("partitions", c_uint32), ("replication", c_uint32), ("append_p50_ns", c_uint64), ("append_p99_ns", c_uint64),
+        ("ack_age_ns", c_uint64),
+    ]
+
+
+class Metrics(Structure):
+    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32)] + [
+        (name, c_uint64)
+        for name in (
+            "keys", "permits_granted", "permits_refused", "permits_allowed", "waiting", "partitions_followed",
+            "sessions_valid", "records_sent", "records_resent", "records_read", "records_refused", "sessions_lost",
+            "evictions_sent", "digest_mismatches", "gaps",
+        )
+    ]
+
+
+# The layout of ABI 1; the tests compare it with what a C compiler makes of the header.
+SIZES = {Limit: 40, Decision: 24, KeyStatus: 72, StorageInfo: 48, Metrics: 128}
+for _struct, _size in SIZES.items():
+    if ctypes.sizeof(_struct) != _size:
+        raise _load.LibraryError(f"{_struct.__name__} has {ctypes.sizeof(_struct)} bytes on this platform, not {_size}")
+
+
+def _function(name: str, result: Any, *arguments: Any, library: ctypes.CDLL = _waiting) -> Any:
+    try:
+        # By index: an attribute would be one object for the whole process, whose types others could change.
+        function = library["tidegate_" + name]
+    except AttributeError:
+        _missing.append("tidegate_" + name)
+        return None
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+_out = POINTER(c_void_p)
+
+version = _function("version", c_char_p)
+features = _function("features", c_uint64)
+
+error_status = _function("error_status", c_int32, c_void_p)
+error_message = _function("error_message", c_char_p, c_void_p)
+error_is_retriable = _function("error_is_retriable", c_int32, c_void_p)
+error_free = _function("error_free", None, c_void_p)
+
+text_data = _function("text_data", c_char_p, c_void_p)
+text_free = _function("text_free", None, c_void_p)
+
+config_create = _function("config_create", c_void_p)
+config_set = _function("config_set", c_int32, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, _out)
+config_describe = _function("config_describe", c_int32, c_void_p, _out, _out)
+config_free = _function("config_free", None, c_void_p)
+
+runtime_open = _function("runtime_open", c_int32, c_void_p, _out, _out)
+runtime_close = _function("runtime_close", c_int32, c_void_p, c_uint64, _out)
+runtime_storage_info = _function("runtime_storage_info", c_int32, c_void_p, POINTER(StorageInfo), _out)
+runtime_health = _function("runtime_health", c_int32, c_void_p, POINTER(c_int32), _out, _out)
+runtime_metrics = _function("runtime_metrics", c_int32, c_void_p, POINTER(Metrics), _out)
+runtime_snapshot = _function("runtime_snapshot", c_int32, c_void_p, _out, _out)
+
+limiter_create = _function("limiter_create", c_int32, c_void_p, c_char_p, c_size_t, POINTER(Limit), _out, _out)
+limiter_free = _function("limiter_free", None, c_void_p)
+limiter_key = _function("limiter_key", c_int32, c_void_p, c_char_p, c_size_t, POINTER(c_uint64), _out)
+
+# These two never wait, so they keep the interpreter lock: giving it up costs more than the call, and a thread that
+# computes would let go of it only after 5 ms.
+key_try_acquire = _function("key_try_acquire", c_int32, c_uint64, c_uint64, POINTER(Decision), library=_quick)
+key_peek = _function("key_peek", c_int32, c_uint64, POINTER(Decision), library=_quick)
+key_acquire = _function("key_acquire", c_int32, c_uint64, c_uint64, c_uint64, POINTER(Decision))
+key_status = _function("key_status", c_int32, c_uint64, POINTER(KeyStatus))
+key_release = _function("key_release", c_int32, c_uint64)
+
+if _missing:
+    raise _load.missing(PATH, _missing)

@@ -1,0 +1,148 @@
+"""Keys: what decides."""
+import threading
+import time
+from ctypes import c_uint64
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, Optional, Type
+
+from . import _abi, _line
+from ._decision import Decision, exceeded
+from ._enums import Status
+from ._errors import TidegateError, key_error
+from ._limit import uint64
+from ._observe import KeyStatus
+from ._time import Duration, nanoseconds
+
+if TYPE_CHECKING:
+    from ._limiter import Limiter
+
+# Names that are looked up on every call.
+_try_acquire = _abi.key_try_acquire
+_ONE = c_uint64(1)
+# No key ever has this id: the library answers STALE. So a closed key costs the open ones no check.
+_CLOSED = c_uint64(0)
+# How long the main thread may be away before Python's signal handlers run, which only it does.
+_SIGNALS_NS = 250 * 10**6
+
+
+class Key:
+    """One scope value of a limiter, such as a tenant; made by `Limiter.key`. Hold it, and decide with it.
+
+    Any method may be called from any thread. A forked child gets ForkedError.
+    """
+
+    __slots__ = ("_id", "_limiter", "_value", "_lines", "__weakref__")
+
+    def __init__(self, limiter: "Limiter", value: str, number: c_uint64) -> None:
+        self._id = number
+        self._limiter = limiter
+        self._value = value
+        self._lines: _line.Lines = {}
+
+    @property
+    def value(self) -> str:
+        return self._value
+
+    @property
+    def limiter(self) -> "Limiter":
+        return self._limiter
+
+    def try_acquire(self, permits: int = 1) -> Decision:
+        """Takes `permits` now or not at all: true when granted. Never waits.
+
+        An ordinary no is no exception: `decision.status` is DENIED or NEVER.
+        """
+        decision = Decision()
+        status = _try_acquire(self._id, _ONE if permits == 1 else c_uint64(uint64(permits, "permits")), decision)
+        if status < 0:
+            raise self._error(status)
+        return decision
+
+    def acquire(self, permits: int = 1, timeout: Optional[Duration] = None) -> Decision:
+        """Takes `permits`, waiting for them up to `timeout` (None: as long as it takes) behind those who came earlier.
+
+        Raises RateLimitExceeded when the time passed first, or when the limit can never grant so many at once; nothing
+        is taken then. Blocks this thread only. In the main thread it looks after signals four times a second, for which
+        it gives up its place in the queue.
+        """
+        count = c_uint64(uint64(permits, "permits"))
+        left = _abi.FOREVER if timeout is None else nanoseconds(timeout, "timeout")
+        longest = _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
+        deadline = time.monotonic_ns() + left
+        decision = Decision()
+        while True:
+            status = _abi.key_acquire(self._id, count, min(left, longest), decision)
+            if status != Status.TIMED_OUT or left <= longest:
+                break
+            left = max(deadline - time.monotonic_ns(), 0)
+        if status < 0:
+            raise self._error(status)
+        if status:
+            raise exceeded(decision, permits, self._what())
+        return decision
+
+    async def acquire_async(self, permits: int = 1, timeout: Optional[Duration] = None) -> Decision:
+        """The same for asyncio: the event loop goes on, no thread is used, and a cancelled wait takes nothing.
+
+        Those who wait in one event loop are served in their order. Threads that wait in `acquire`, and any
+        `try_acquire`, go before them.
+        """
+        left = None if timeout is None else nanoseconds(timeout, "timeout")
+        return await _line.acquire(self, permits, left)
+
+    def peek(self) -> Decision:
+        """What `try_acquire` of one permit would find, without taking it."""
+        decision = Decision()
+        status = _abi.key_peek(self._id, decision)
+        if status < 0:
+            raise self._error(status)
+        return decision
+
+    def status(self) -> KeyStatus:
+        """The key as this process sees it. May wait half a second for the background thread: not for the hot path."""
+        raw = _abi.KeyStatus(struct_size=_abi.SIZES[_abi.KeyStatus])
+        status = _abi.key_status(self._id, raw)
+        if status < 0:
+            raise self._error(status)
+        return KeyStatus._of(raw)
+
+    def release(self) -> None:
+        """Gives the key back: its share returns to the fleet. ClosedError if it was already."""
+        if self._limiter._handle.is_forked():
+            raise self._error(Status.FORKED)
+        number = self._id
+        self._id = _CLOSED
+        status = _abi.key_release(number) if self._limiter._forget(self) else Status.STALE
+        if status < 0:
+            raise self._error(status)
+
+    def close(self) -> None:
+        """Gives the key back, if that was not done. A local limit forgets what was taken of it."""
+        try:
+            self.release()
+        except TidegateError:
+            pass
+
+    @property
+    def is_closed(self) -> bool:
+        return self._id is _CLOSED
+
+    def _what(self) -> str:
+        return f"key {self._value!r} of limiter {self._limiter.name!r}"
+
+    def _error(self, status: int) -> TidegateError:
+        return key_error(status, self._what())
+
+    def __enter__(self) -> "Key":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tidegate.Key cannot be pickled: pass its value, and ask a limiter for the key there")
+
+    def __repr__(self) -> str:
+        return f"<tidegate.Key {self._value!r} of {self._limiter.name!r}{' closed' if self.is_closed else ''}>"

@@ -1,0 +1,122 @@
+"""Limiters, and the keys that they hold."""
+import threading
+import weakref
+from ctypes import byref, c_uint64, c_void_p
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Optional, Type, TypeVar, Union
+
+from . import _abi, _throttle
+from ._key import Key
+from ._limit import Limit
+from ._native import Handle, call
+from ._time import Duration
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Limiter:
+    """A named limit that many processes share; made by `Runtime.limiter`.
+
+    Any method may be called from any thread. It and its keys are closed by `close()`, with the runtime, or when nothing
+    refers to them any more.
+    """
+
+    def __init__(self, runtime: "Runtime", name: str, limit: Limit, pointer: c_void_p) -> None:
+        # A reference, so that the runtime stays open as long as this can be used.
+        self._runtime = runtime
+        self._name, self._limit = name, limit
+        self._handle = Handle(pointer, f"limiter {name!r}")
+        self._lock = threading.RLock()
+        self._keys: Dict[str, Key] = {}
+        # The same keys as numbers: what is left to give back when limiter and keys are collected together.
+        self._ids: Dict[str, int] = {}
+        weakref.finalize(self, _give_all_back, self._handle, self._ids).atexit = False
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def limit(self) -> Limit:
+        return self._limit
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._handle.is_open
+
+    def key(self, value: str = "") -> Key:
+        """The key of a scope value, such as a tenant's name. Each value has a bucket of its own.
+
+        The same object for the same value until it is closed, so that asking for it per request is cheap and right. It
+        is held until then: close keys that are idle if their number grows without end. CapacityError when `keys.max`
+        keys are live.
+        """
+        key = self._keys.get(value)
+        return key if key is not None else self._new_key(value)
+
+    def _new_key(self, value: str) -> Key:
+        encoded, number = value.encode("utf-8"), c_uint64()
+        with self._handle.use() as limiter, self._lock:
+            known = self._keys.get(value)
+            if known is not None:
+                return known
+            call(_abi.limiter_key, limiter, encoded, len(encoded), byref(number))
+            key = Key(self, value, number)
+            self._ids[value] = number.value
+            self._keys[value] = key
+            return key
+
+    def throttle(
+        self, key: Union[str, Callable[..., str]] = "", *, permits: int = 1, timeout: Optional[Duration] = None
+    ) -> Callable[[_F], _F]:
+        """A decorator: each call of the function, or of the coroutine function, first acquires `permits`.
+
+        `key`: a scope value, or a function that makes it from the call's arguments. RateLimitExceeded when `timeout`
+        passes first; None waits as long as it takes.
+        """
+        return _throttle.decorator(self, key, permits, timeout)
+
+    def close(self) -> None:
+        """Gives back its keys and itself. A second call does nothing."""
+        if self._handle.is_forked():
+            return
+        with self._lock:
+            keys = list(self._keys.values())
+            # First, so that no new key comes after those that are closed below.
+            self._handle.close(_abi.limiter_free)
+        for key in keys:
+            key.close()
+
+    def _forget(self, key: Key) -> bool:
+        """Takes the key out; false if it was out already."""
+        with self._lock:
+            if self._keys.get(key.value) is not key:
+                return False
+            del self._keys[key.value], self._ids[key.value]
+            return True
+
+    def __enter__(self) -> "Limiter":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a tidegate.Limiter cannot be pickled: pass its name and its tidegate.Limit, and make one where it is used"
+        )
+
+    def __repr__(self) -> str:
+        return f"<tidegate.Limiter {self._name!r} {self._limit}{' closed' if self.is_closed else ''}>"
+
+
+def _give_all_back(handle: Handle, ids: Dict[str, int]) -> None:
+    if handle.is_open:
+        for number in ids.values():
+            _abi.key_release(number)
+    handle.close(_abi.limiter_free)

@@ -1,0 +1,174 @@
+"""Runtimes."""
+import atexit
+import json
+import threading
+import weakref
+from ctypes import byref, c_int32, c_void_p
+from functools import partial
+from types import TracebackType
+from typing import Any, Dict, Mapping, NoReturn, Optional, Type, Union
+
+from . import _abi
+from ._enums import HealthState, Outage, Status
+from ._errors import ClosedError, StorageError
+from ._limit import Limit
+from ._limiter import Limiter
+from ._native import Handle, call, log, quietly, text
+from ._observe import Health, Metrics, StorageInfo
+from ._time import Duration, nanoseconds
+
+_open: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
+
+Property = Union[str, int, bool, Outage]
+
+
+class Runtime:
+    """Storage, background thread and clock; usually one per process.
+
+    `config` holds properties by name: Tidegate's own, and librdkafka's passed through unchanged. Empty: limits of this
+    process alone. Opening never waits for Kafka and does not fail when no broker answers; `health()` says how it goes.
+    Equal configurations share one native runtime.
+
+    Any method may be called from any thread. Closed by `close()`, at the end of a `with` block, or when the program
+    ends. A forked child cannot use it (`ForkedError`) but may open its own.
+    """
+
+    def __init__(self, config: Optional[Mapping[str, Property]] = None) -> None:
+        native = c_void_p(_abi.config_create())
+        try:
+            for name, value in (config or {}).items():
+                key, text_value = _encode(name), _encode(_property(name, value))
+                call(_abi.config_set, native, key, len(key), text_value, len(text_value))
+            shown, pointer = c_void_p(), c_void_p()
+            call(_abi.config_describe, native, byref(shown))
+            self._described = text(shown)
+            call(_abi.runtime_open, native, byref(pointer))
+        finally:
+            _abi.config_free(native)
+        self._handle = Handle(pointer, "the runtime")
+        self._lock = threading.RLock()
+        self._limiters: "weakref.WeakSet[Limiter]" = weakref.WeakSet()
+        # Collected without being closed: its goodbye is sent, but nobody waits for it inside the garbage collector.
+        weakref.finalize(self, self._handle.close, partial(quietly, _closer(0))).atexit = False
+        _open.add(self)
+
+    def limiter(self, name: str, limit: Limit) -> Limiter:
+        """A limiter. Every process that makes one of this name on the same topic shares it."""
+        native, encoded, pointer = limit._native(), _encode(name), c_void_p()
+        with self._handle.use() as runtime:
+            call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
+        limiter = Limiter(self, name, limit, pointer)
+        with self._lock:
+            self._limiters.add(limiter)
+            closed = not self._handle.is_open
+        if closed:
+            limiter.close()
+            raise ClosedError("the runtime was closed", Status.CLOSED)
+        return limiter
+
+    @property
+    def config(self) -> str:
+        """The effective configuration, one "name = value" a line, with secrets hidden."""
+        return self._described
+
+    @property
+    def is_closed(self) -> bool:
+        return not self._handle.is_open
+
+    def health(self) -> Health:
+        """How well it is; HealthState.CLOSED after `close()`."""
+        state, message = c_int32(), c_void_p()
+        try:
+            with self._handle.use() as runtime:
+                call(_abi.runtime_health, runtime, byref(state), byref(message))
+        except ClosedError as closed:
+            return Health(HealthState.CLOSED, str(closed))
+        return Health(HealthState(state.value), text(message))
+
+    def storage_info(self) -> StorageInfo:
+        """What the storage knows about itself."""
+        raw = _abi.StorageInfo(struct_size=_abi.SIZES[_abi.StorageInfo])
+        with self._handle.use() as runtime:
+            call(_abi.runtime_storage_info, runtime, byref(raw))
+        return StorageInfo._of(raw)
+
+    def metrics(self) -> Metrics:
+        """Counters. Visits every live key: about a millisecond for ten thousand."""
+        raw = _abi.Metrics(struct_size=_abi.SIZES[_abi.Metrics])
+        with self._handle.use() as runtime:
+            call(_abi.runtime_metrics, runtime, byref(raw))
+        return Metrics._of(raw)
+
+    def snapshot(self) -> Dict[str, Any]:
+        """Health, storage and metrics as the library's own JSON object, parsed."""
+        pointer = c_void_p()
+        with self._handle.use() as runtime:
+            call(_abi.runtime_snapshot, runtime, byref(pointer))
+        parsed: Dict[str, Any] = json.loads(text(pointer))
+        return parsed
+
+    def close(self, timeout: Duration = 5.0) -> None:
+        """Closes its limiters and itself: shares return to the fleet at once, and threads that wait are woken.
+
+        Waits at most about `timeout` for the log to confirm the goodbye. StorageError if it did not: closed all the
+        same, but others get the shares only after `ttl.ms`. A second call does nothing.
+        """
+        give_back = _closer(nanoseconds(timeout, "timeout"))
+        if self._handle.is_forked():
+            return
+        with self._lock:
+            limiters = list(self._limiters)
+        for limiter in limiters:
+            limiter.close()
+        self._handle.close(give_back)
+
+    def __enter__(self) -> "Runtime":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        _close_quietly(self, 5.0)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tidegate.Runtime cannot be pickled: pass its configuration and open one where it is used")
+
+    def __repr__(self) -> str:
+        return f"<tidegate.Runtime {'closed' if self.is_closed else 'open'}>"
+
+
+def _closer(timeout_ns: int) -> Any:
+    return lambda pointer: call(_abi.runtime_close, pointer, timeout_ns)
+
+
+def _close_quietly(runtime: Runtime, timeout: float) -> None:
+    # An unconfirmed goodbye harms nobody: at the end of a block it must not hide what the block did.
+    try:
+        runtime.close(timeout)
+    except StorageError as why:
+        log.warning("%s", why)
+
+
+@atexit.register
+def _close_all() -> None:
+    for runtime in list(_open):
+        _close_quietly(runtime, 2.0)
+
+
+def _property(name: object, value: object) -> str:
+    """A property's value as text. The value is in no message: it may be a secret."""
+    if not isinstance(name, str):
+        raise TypeError(f"names of properties are strings, not {type(name).__name__}")
+    if isinstance(value, Outage):
+        return value.name.lower()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"property {name!r} must be a str, int or bool, not {type(value).__name__}")
+
+
+def _encode(string: str) -> bytes:
+    return string.encode("utf-8")
