@@ -40,6 +40,14 @@ LIBRARY_VERSION: str = _abi.version().decode()
 FEATURES: Feature = Feature(_abi.features())
 """What this build of the library can do."""
 
+# What a traceback calls them is where programs find them.
+for _error in (
+    ArgumentError, CapacityError, ClosedError, ConfigError, ForkedError, InternalError, LibraryError, RateLimitExceeded,
+    StorageError, TidegateError,
+):
+    _error.__module__ = __name__
+del _error
+
 __all__ = [
     "ABI_VERSION", "ArgumentError", "Basis", "CapacityError", "ClosedError", "ConfigError", "Decision", "Duration",
     "FEATURES", "Feature", "ForkedError", "Health", "HealthState", "InternalError", "Key", "KeyStatus",

@@ -1,4 +1,6 @@
 """The answer to a request for permits."""
+from typing import Any, Tuple
+
 from . import _abi
 from ._enums import Basis, Status
 from ._errors import RateLimitExceeded
@@ -52,11 +54,18 @@ class Decision(_abi.Decision):
     def __hash__(self) -> int:
         return hash(bytes(self))
 
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _decision, (bytes(self),)
+
     def __repr__(self) -> str:
         return (
             f"<Decision {self.status.name}: retry_after={self.retry_after}, remaining={self.remaining}, "
             f"basis={self.basis.name}>"
         )
+
+
+def _decision(raw: bytes) -> Decision:
+    return Decision.from_buffer_copy(raw)
 
 
 def exceeded(decision: Decision, permits: int, what: str) -> RateLimitExceeded:
@@ -66,4 +75,4 @@ def exceeded(decision: Decision, permits: int, what: str) -> RateLimitExceeded:
         text = f"{amount} of {what} can never be granted at once: more than its burst"
     else:
         text = f"no {amount} of {what} in time; retry after {decision.retry_after:.3g} s"
-    return RateLimitExceeded(text, decision._status, decision.retry_after)
+    return RateLimitExceeded(text, decision)

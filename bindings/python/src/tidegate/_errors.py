@@ -1,8 +1,11 @@
 """What is raised. Every exception survives pickling, so that a worker process can hand it to its parent."""
 import math
-from typing import Dict, Optional, Type
+from typing import TYPE_CHECKING, Dict, Optional, Type
 
 from ._enums import Status
+
+if TYPE_CHECKING:
+    from ._decision import Decision
 
 
 class TidegateError(Exception):
@@ -54,13 +57,18 @@ class InternalError(TidegateError):
 class RateLimitExceeded(TidegateError):
     """The permits were not to be had in time. Nothing was taken.
 
-    `retry_after`: seconds until they may be, `math.inf` if never. `status`: DENIED, TIMED_OUT or NEVER.
+    `status`: DENIED, TIMED_OUT or NEVER. `decision`: all that the library answered.
     """
 
-    def __init__(self, message: str, status: int, retry_after: float) -> None:
-        super().__init__(message, status, not math.isinf(retry_after))
-        self.args = (message, status, retry_after)
-        self.retry_after = retry_after
+    def __init__(self, message: str, decision: "Decision") -> None:
+        super().__init__(message, decision.status, not math.isinf(decision.retry_after))
+        self.args = (message, decision)
+        self.decision = decision
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until they may be had, `math.inf` if never."""
+        return self.decision.retry_after
 
 
 _TYPES: Dict[int, Type[TidegateError]] = {
