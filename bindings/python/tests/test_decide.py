@@ -82,7 +82,8 @@ def test_a_wait_ends_with_the_permit(brisk):
 
 def test_a_wait_that_is_too_long_raises_and_takes_nothing(key):
     key.try_acquire(4)
-    with pytest.raises(tidegate.RateLimitExceeded, match="no 2 permits of key 'a' of limiter 'five' in time") as refused:
+    words = "no 2 permits of key 'a' of limiter 'five' in time"
+    with pytest.raises(tidegate.RateLimitExceeded, match=words) as refused:
         key.acquire(2, timeout=0.001)
     assert refused.value.status is Status.TIMED_OUT
     assert 199_000 < refused.value.retry_after <= 200_000
@@ -113,7 +114,7 @@ def test_a_senseless_number_of_permits_is_refused_and_nothing_taken(key, permits
 @pytest.mark.parametrize("permits", ["1", None, 1.5])
 def test_what_is_no_number_of_permits_is_a_type_error(key, permits):
     for ask in (key.try_acquire, key.acquire):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="permits must be an int, not"):
             ask(permits)
     assert key.try_acquire(5)
 

@@ -76,6 +76,25 @@ def test_more_keys_than_allowed_are_refused_and_a_closed_one_makes_room():
         assert limiter.key("c").try_acquire()
 
 
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda runtime: runtime.limiter("x", 1000), "limit must be a tidegate.Limit, not int"),
+        (lambda runtime: runtime.limiter(5, Limit(1)), "a limiter's name must be a str, not int"),
+        (lambda runtime: runtime.limiter("x", Limit(1)).key(5), "a key's value must be a str, not int"),
+        (lambda runtime: runtime.limiter("x", Limit(1)).key(b"a"), "a key's value must be a str, not bytes"),
+        (lambda runtime: Limit("5/s"), "permits must be an int, not str"),
+        (lambda runtime: Limit(5, burst=1.5), "burst must be an int, not float"),
+        (lambda runtime: tidegate.Runtime("localhost:9092"), "a configuration is a dict of properties, not str"),
+        (lambda runtime: tidegate.Runtime({5: "x"}), "a property's name must be a str, not int"),
+        (lambda runtime: runtime.close(timeout="5"), "timeout must be seconds"),
+    ],
+)
+def test_a_thing_of_the_wrong_type_is_refused_by_its_name(runtime, call, words):
+    with pytest.raises(TypeError, match=words):
+        call(runtime)
+
+
 def test_an_argument_error_is_a_value_error_too(key):
     with pytest.raises(ValueError):
         key.try_acquire(0)

@@ -18,7 +18,7 @@ STRUCTS = {
     "limit": _abi.Limit, "decision": _abi.Decision, "key_status": _abi.KeyStatus, "storage_info": _abi.StorageInfo,
     "metrics": _abi.Metrics,
 }
-TYPES = {"uint64_t": ctypes.c_uint64, "uint32_t": ctypes.c_uint32, "int32_t": ctypes.c_int32, "uint16_t": ctypes.c_uint16}
+TYPES = {f"{kind}_t": getattr(ctypes, f"c_{kind}") for kind in ("uint64", "uint32", "int32", "uint16")}
 # Read line by line: a field is `type name;`.
 FIELDS = {
     name: re.findall(r"^  (\w+) (\w+);$", body, re.MULTILINE)

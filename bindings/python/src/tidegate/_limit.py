@@ -26,9 +26,9 @@ class Limit:
         self, permits: int, per: Duration = 1, burst: Optional[int] = None, on_outage: Outage = Outage.DEFAULT
     ) -> None:
         put = object.__setattr__
-        put(self, "permits", operator.index(permits))
+        put(self, "permits", _integer(permits, "permits"))
         put(self, "per_ns", nanoseconds(per, "per"))
-        put(self, "burst", None if burst is None else operator.index(burst))
+        put(self, "burst", None if burst is None else _integer(burst, "burst"))
         put(self, "on_outage", Outage(on_outage))
 
     @property
@@ -39,7 +39,7 @@ class Limit:
     def _native(self) -> _abi.Limit:
         burst = 0 if self.burst is None else uint64(self.burst, "burst")
         if self.burst == 0:
-            raise ArgumentError("burst is 0, which would let nothing through; leave it out for `permits`", Status.ARGUMENT)
+            raise ArgumentError("burst is 0; leave it out for as many as `permits`", Status.ARGUMENT)
         return _abi.Limit(
             struct_size=_abi.SIZES[_abi.Limit], kind=_abi.TOKEN_BUCKET, permits=uint64(self.permits, "permits"),
             period_ns=self.per_ns, burst=burst, on_outage=int(self.on_outage),
@@ -50,9 +50,16 @@ class Limit:
         return f"Limit(permits={self.permits}, per={self.per:g}, burst={self.burst}{outage})"
 
 
+def _integer(number: int, what: str) -> int:
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
+
+
 def uint64(number: int, what: str) -> int:
     """The number, if it fits the border: ctypes would cut it silently."""
-    number = operator.index(number)
+    number = _integer(number, what)
     if not 0 <= number < 2**64:
         raise ArgumentError(f"{what} is {number}; it must be at least 0 and below 2**64", Status.ARGUMENT)
     return number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Optional, Type,
 from . import _abi, _throttle
 from ._key import Key
 from ._limit import Limit
-from ._native import Handle, call
+from ._native import Handle, call, encode
 from ._time import Duration
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Limiter:
         return key if key is not None else self._new_key(value)
 
     def _new_key(self, value: str) -> Key:
-        encoded, number = value.encode("utf-8"), c_uint64()
+        encoded, number = encode(value, "a key's value"), c_uint64()
         with self._handle.use() as limiter, self._lock:
             known = self._keys.get(value)
             if known is not None:

@@ -1,7 +1,8 @@
 """Waiting in asyncio.
 
 Those who wait for one key in one event loop stand in a line. Only the first asks the library, sleeps as long as it was
-told, and asks again; were all to ask, each grant would cost as many calls as there are tasks, and count as many refusals.
+told, and asks again; were all to ask, each grant would cost as many calls as there are tasks, and count as many
+refusals.
 """
 import asyncio
 import math
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 # By the loop itself, not by its id, which another could get later. A line is there only while somebody stands in it.
 Lines = Dict[asyncio.AbstractEventLoop, Deque["asyncio.Future[None]"]]
 
-# The library's "when to come back" is a time at which to ask, not a promise: with no share yet it may be days. Kafka may
-# bring a share at any time, so look now and then.
+# The library's "when to come back" is a time at which to ask, not a promise: with no share yet it may be days. A share
+# may come through Kafka at any time, so look now and then.
 _LONGEST_NAP = 0.25
 
 

@@ -50,7 +50,9 @@ def load() -> Tuple[str, ctypes.CDLL, ctypes.PyDLL]:
     abi_version.restype, abi_version.argtypes = ctypes.c_uint32, ()
     found = abi_version()
     if found != ABI_VERSION:
-        raise LibraryError(f"{path} has ABI {found}, this package needs ABI {ABI_VERSION}: install the same version of both")
+        raise LibraryError(
+            f"{path} has ABI {found}, this package needs ABI {ABI_VERSION}: install the same version of both"
+        )
     return path, waiting, quick
 
 

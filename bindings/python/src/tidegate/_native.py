@@ -26,6 +26,13 @@ def call(function: Any, *arguments: Any) -> int:
         _abi.error_free(story)
 
 
+def encode(string: str, what: str) -> bytes:
+    """The text as the library takes it."""
+    if not isinstance(string, str):
+        raise TypeError(f"{what} must be a str, not {type(string).__name__}")
+    return string.encode("utf-8")
+
+
 def text(pointer: c_void_p) -> str:
     """The text behind the pointer, which is freed."""
     try:

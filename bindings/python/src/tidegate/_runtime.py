@@ -13,7 +13,7 @@ from ._enums import HealthState, Outage, Status
 from ._errors import ClosedError, StorageError
 from ._limit import Limit
 from ._limiter import Limiter
-from ._native import Handle, call, log, quietly, text
+from ._native import Handle, call, encode, log, quietly, text
 from ._observe import Health, Metrics, StorageInfo
 from ._time import Duration, nanoseconds
 
@@ -34,10 +34,12 @@ class Runtime:
     """
 
     def __init__(self, config: Optional[Mapping[str, Property]] = None) -> None:
+        if not isinstance(config, (Mapping, type(None))):
+            raise TypeError(f"a configuration is a dict of properties, not {type(config).__name__}")
         native = c_void_p(_abi.config_create())
         try:
             for name, value in (config or {}).items():
-                key, text_value = _encode(name), _encode(_property(name, value))
+                key, text_value = encode(name, "a property's name"), encode(_property(name, value), name)
                 call(_abi.config_set, native, key, len(key), text_value, len(text_value))
             shown, pointer = c_void_p(), c_void_p()
             call(_abi.config_describe, native, byref(shown))
@@ -54,7 +56,9 @@ class Runtime:
 
     def limiter(self, name: str, limit: Limit) -> Limiter:
         """A limiter. Every process that makes one of this name on the same topic shares it."""
-        native, encoded, pointer = limit._native(), _encode(name), c_void_p()
+        if not isinstance(limit, Limit):
+            raise TypeError(f"limit must be a tidegate.Limit, not {type(limit).__name__}")
+        native, encoded, pointer = limit._native(), encode(name, "a limiter's name"), c_void_p()
         with self._handle.use() as runtime:
             call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
         limiter = Limiter(self, name, limit, pointer)
@@ -155,10 +159,8 @@ def _close_all() -> None:
         _close_quietly(runtime, 2.0)
 
 
-def _property(name: object, value: object) -> str:
+def _property(name: str, value: object) -> str:
     """A property's value as text. The value is in no message: it may be a secret."""
-    if not isinstance(name, str):
-        raise TypeError(f"names of properties are strings, not {type(name).__name__}")
     if isinstance(value, Outage):
         return value.name.lower()
     if isinstance(value, bool):
@@ -168,7 +170,3 @@ def _property(name: object, value: object) -> str:
     if isinstance(value, str):
         return value
     raise TypeError(f"property {name!r} must be a str, int or bool, not {type(value).__name__}")
-
-
-def _encode(string: str) -> bytes:
-    return string.encode("utf-8")
