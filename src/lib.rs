@@ -17,6 +17,7 @@ pub mod config;
 pub mod core;
 mod error;
 mod ffi;
+mod lock;
 mod open;
 pub mod runtime;
 pub mod storage;

@@ -6,6 +6,7 @@
 //! own: the locks of the tables that they share with the parent's are held over the fork.
 
 use super::{registry, slot, validity};
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Once;
 
@@ -21,25 +22,37 @@ pub(super) fn count() -> u32 {
 /// Installs the hooks, once.
 pub(super) fn watch() {
     HOOK.call_once(|| {
-        // SAFETY: the hooks only lock and unlock parking_lot mutexes and store to atomics.
+        // SAFETY: the hooks only lock and unlock mutexes and store to atomics.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
 }
 
+/// The tables, locked in this order, from before a fork until after it.
+static HELD: Held = Held(UnsafeCell::new(None));
+struct Held(UnsafeCell<Option<Tables>>);
+type Tables = (Guard<registry::Runtimes>, Guard<slot::Free>, Guard<validity::Free>);
+type Guard<T> = crate::lock::MutexGuard<'static, T>;
+
+// SAFETY: only the thread that forks touches it, and only while it holds the locks.
+unsafe impl Sync for Held {}
+
 extern "C" fn before() {
-    registry::lock_for_fork();
-    slot::lock_for_fork();
-    validity::lock_for_fork();
+    let tables = (registry::lock_for_fork(), slot::lock_for_fork(), validity::lock_for_fork());
+    // SAFETY: this thread holds the locks.
+    unsafe { *HELD.0.get() = Some(tables) };
 }
 
 extern "C" fn in_parent() {
-    validity::unlock_after_fork();
-    slot::unlock_after_fork();
-    registry::unlock_after_fork();
+    // SAFETY: this thread has held the locks since `before`, and gives them up only afterwards.
+    drop(unsafe { (*HELD.0.get()).take() });
 }
 
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     validity::void_all();
+    // SAFETY: as in the parent; the child's only thread is the one that forked.
+    if let Some((_, slots, _)) = unsafe { &mut *HELD.0.get() } {
+        slots.forget_returned();
+    }
     in_parent();
 }

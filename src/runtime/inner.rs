@@ -12,9 +12,9 @@ use super::{fork, Basis};
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::{bucket_id, limit_id, BucketId};
 use crate::core::units::{Nanos, Tokens};
+use crate::lock::Mutex;
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -27,6 +27,9 @@ pub const NAME_MAX: usize = 1_024;
 
 /// What a poisoned runtime says.
 pub(super) const POISONED: &str = "a panic inside Tidegate; the runtime refuses every further call";
+
+/// What a runtime of another process says.
+pub(super) const FORKED: &str = "this process was forked from the one that opened the runtime; open another one here";
 
 /// Whether a runtime can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +108,15 @@ impl Inner {
         }
     }
 
+    /// Whether it belongs to a process that this one was forked from: its locks must not be touched, nor dropped.
+    pub(super) fn is_of_another_process(&self) -> bool {
+        self.forks != fork::count()
+    }
+
     /// Whether it can be used from this process.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.forks != fork::count() {
-            let text = "this process was forked from the one that opened the runtime; open another one here";
-            return Err(Error::new(ErrorKind::Forked, text));
+        if self.is_of_another_process() {
+            return Err(Error::new(ErrorKind::Forked, FORKED));
         }
         match self.life() {
             Life::Open => Ok(()),
@@ -125,7 +132,12 @@ impl Inner {
     }
 
     /// One user less; the last one closes it, which takes at most about `timeout`.
-    pub(super) fn leave(&self, timeout: Duration) -> bool {
+    pub(super) fn leave(self: &Arc<Inner>, timeout: Duration) -> bool {
+        if self.is_of_another_process() {
+            // For ever: to drop it would touch locks and threads that exist only in the parent.
+            std::mem::forget(self.clone());
+            return true;
+        }
         if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
             return self.close(timeout);
         }
@@ -134,9 +146,6 @@ impl Inner {
 
     /// Gives all shares back, and ends every key. False if the goodbye was not confirmed in time.
     fn close(&self, timeout: Duration) -> bool {
-        if self.forks != fork::count() {
-            return true;
-        }
         let before =
             self.life.compare_exchange(Life::Open as u8, Life::Closed as u8, Ordering::AcqRel, Ordering::Acquire);
         if before == Err(Life::Closed as u8) {
@@ -299,7 +308,7 @@ impl Inner {
             gaps: report.gaps,
             ..Metrics::default()
         };
-        if self.forks != fork::count() {
+        if self.is_of_another_process() {
             return metrics;
         }
         for key in self.keys.all() {
@@ -315,13 +324,14 @@ impl Inner {
 
     /// What the driver last reported.
     pub(super) fn report(&self) -> Report {
-        self.link.as_ref().map_or_else(Report::default, |link| link.report())
+        let link = self.link.as_ref().filter(|_| !self.is_of_another_process());
+        link.map_or_else(Report::default, |link| link.report())
     }
 
     /// What the storage knows about itself.
     pub(super) fn storage(&self) -> StorageInfo {
         match &self.link {
-            Some(link) => link.report().storage,
+            Some(_) => self.report().storage,
             None => StorageInfo { backend: "memory", ..StorageInfo::default() },
         }
     }

@@ -2,7 +2,7 @@
 
 use super::slot::KeyId;
 use crate::core::placement::BucketId;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

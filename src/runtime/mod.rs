@@ -129,8 +129,16 @@ impl Runtime {
         Ok(Limiter { inner: self.inner.clone(), limit })
     }
 
+    /// Whether it belongs to a process that this one was forked from: then it answers nothing here.
+    pub fn is_of_another_process(&self) -> bool {
+        self.inner.is_of_another_process()
+    }
+
     /// How well it is, and why.
     pub fn health(&self) -> Health {
+        if self.inner.is_of_another_process() {
+            return Health { state: HealthState::Failed, message: inner::FORKED.into() };
+        }
         match self.inner.life() {
             Life::Closed => Health { state: HealthState::Closed, message: "the runtime was closed".into() },
             Life::Open if self.inner.is_local() => {
@@ -155,9 +163,14 @@ impl Runtime {
     /// gives its shares back and waits at most about `timeout` until that is confirmed.
     ///
     /// # Errors
-    /// `Storage` when it was not confirmed: others get the shares after the time-to-live.
+    /// `Storage` when it was not confirmed: others get the shares after the time-to-live. `Forked` in a child: the
+    /// handle is given back all the same.
     pub fn close(mut self, timeout: Duration) -> Result<(), Error> {
         self.left = true;
+        if self.is_of_another_process() {
+            self.inner.leave(timeout);
+            return Err(Error::new(ErrorKind::Forked, inner::FORKED));
+        }
         if self.inner.leave(timeout) {
             return Ok(());
         }

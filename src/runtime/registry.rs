@@ -1,12 +1,13 @@
 //! The runtimes of this process: equal configurations share one.
 
 use super::inner::Inner;
-use once_cell::sync::Lazy;
-use parking_lot::Mutex;
+use crate::lock::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-static RUNTIMES: Lazy<Mutex<BTreeMap<String, Weak<Inner>>>> = Lazy::new(|| Mutex::new(BTreeMap::new()));
+pub(super) type Runtimes = BTreeMap<String, Weak<Inner>>;
+
+static RUNTIMES: Mutex<Runtimes> = Mutex::new(BTreeMap::new());
 
 /// The open runtime under `key`, or the one that `open` makes. In both cases with one more user.
 pub(super) fn share<E>(key: &str, open: impl FnOnce() -> Result<Arc<Inner>, E>) -> Result<Arc<Inner>, E> {
@@ -20,13 +21,7 @@ pub(super) fn share<E>(key: &str, open: impl FnOnce() -> Result<Arc<Inner>, E>) 
     Ok(inner)
 }
 
-/// Holds the lock over a fork.
-pub(super) fn lock_for_fork() {
-    std::mem::forget(RUNTIMES.lock());
-}
-
-/// After the fork, in parent and child.
-pub(super) fn unlock_after_fork() {
-    // SAFETY: `lock_for_fork` locked it on this thread and forgot the guard.
-    unsafe { RUNTIMES.force_unlock() };
+/// To be held over a fork.
+pub(super) fn lock_for_fork() -> MutexGuard<'static, Runtimes> {
+    RUNTIMES.lock()
 }

@@ -12,11 +12,11 @@ use crate::core::bucket::{Bucket, Refill};
 use crate::core::placement::BucketId;
 use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
+use crate::lock::{Mutex, MutexGuard};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
 use crate::runtime::report::Fleet;
 use crate::runtime::waiters::Waiters;
-use parking_lot::Mutex;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -32,25 +32,25 @@ const CHUNKS: usize = 16_384;
 /// Most slots in a process.
 pub const SLOTS_MAX: usize = CHUNK * CHUNKS;
 
-/// A key's name: slot index below, generation above. Never 0.
+/// A key's name: slot index below, generation above, where it stands in a credit word. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub u64);
 
 impl KeyId {
     fn new(index: u32, generation: u32) -> KeyId {
-        KeyId(u64::from(generation) << 32 | u64::from(index))
+        KeyId(u64::from(generation) << CREDIT_BITS | u64::from(index))
     }
 
-    /// The slot's index.
+    /// The slot's index; beyond all slots for a number that was never an id.
     #[inline]
     pub(super) fn index(self) -> u32 {
-        self.0 as u32
+        u32::try_from(self.0 & CREDIT_MAX).unwrap_or(u32::MAX)
     }
 
     /// The generation where it stands in a credit word.
     #[inline]
     pub(super) fn tag(self) -> u64 {
-        (self.0 >> 32) << CREDIT_BITS
+        self.0 & !CREDIT_MAX
     }
 }
 
@@ -101,10 +101,18 @@ pub(super) struct Cold {
 static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
 static FREE: Mutex<Free> = Mutex::new(Free { next: 0, returned: Vec::new() });
 
-struct Free {
+pub(super) struct Free {
     /// Slots below were in use at some time.
     next: u32,
     returned: Vec<u32>,
+}
+
+impl Free {
+    /// In a forked child: somebody in the parent may have looked at a returned slot with an old id just then, so that
+    /// its lock is not to be trusted.
+    pub(super) fn forget_returned(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.returned));
+    }
 }
 
 /// The slot at `index`; `None` if no key ever stood there.
@@ -290,15 +298,9 @@ impl Cold {
     }
 }
 
-/// Holds the table's lock over a fork.
-pub(super) fn lock_for_fork() {
-    std::mem::forget(FREE.lock());
-}
-
-/// After the fork, in parent and child.
-pub(super) fn unlock_after_fork() {
-    // SAFETY: `lock_for_fork` locked it on this thread and forgot the guard.
-    unsafe { FREE.force_unlock() };
+/// To be held over a fork.
+pub(super) fn lock_for_fork() -> MutexGuard<'static, Free> {
+    FREE.lock()
 }
 
 const _: () = assert!(std::mem::size_of::<Slot>() == 128);
@@ -314,6 +316,15 @@ mod tests {
         assert_ne!(id.0, 0);
         assert_eq!((id.index(), id.tag() >> CREDIT_BITS), (0, 1));
         assert_eq!(KeyId::new(7, 3).tag() >> CREDIT_BITS, 3);
+    }
+
+    #[test]
+    fn a_number_that_differs_from_an_id_in_any_bit_has_another_slot_or_generation() {
+        let id = KeyId::new(5, 9);
+        for bit in 0..64 {
+            let other = KeyId(id.0 ^ 1 << bit);
+            assert!(other.index() != id.index() || other.tag() != id.tag(), "bit {bit}");
+        }
     }
 
     #[test]

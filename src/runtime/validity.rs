@@ -4,9 +4,9 @@
 //! caring whether its runtime still exists, and so that a fork can void all of them without a lock.
 
 use crate::core::units::Nanos;
+use crate::lock::{Mutex, MutexGuard};
 use crate::runtime::clock;
 use crate::runtime::decision::Basis;
-use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Most entries in a process: partitions that its runtimes follow, and one for each local runtime.
@@ -34,7 +34,9 @@ static TABLE: [Validity; VALIDITIES_MAX] = [const {
 }; VALIDITIES_MAX];
 
 /// Entry 0 is never valid: where slots without a home point.
-static FREE: Mutex<(u32, Vec<u32>)> = Mutex::new((1, Vec::new()));
+static FREE: Mutex<Free> = Mutex::new((1, Vec::new()));
+/// The first that was never used, and those that were given back.
+pub(super) type Free = (u32, Vec<u32>);
 
 /// An entry that is in use; it goes back when dropped.
 #[derive(Debug)]
@@ -129,15 +131,9 @@ pub(super) fn void_all() {
     }
 }
 
-/// Holds the table's lock over a fork.
-pub(super) fn lock_for_fork() {
-    std::mem::forget(FREE.lock());
-}
-
-/// After the fork, in parent and child.
-pub(super) fn unlock_after_fork() {
-    // SAFETY: `lock_for_fork` locked it on this thread and forgot the guard.
-    unsafe { FREE.force_unlock() };
+/// To be held over a fork.
+pub(super) fn lock_for_fork() -> MutexGuard<'static, Free> {
+    FREE.lock()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! timed out, wakes the new first.
 
 use crate::core::units::{Nanos, Tokens};
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Waiter {
     pub(super) fn sleep(&self, nap: Nanos) {
         let mut called = self.called.lock();
         if !*called {
-            self.bell.wait_for(&mut called, Duration::from_nanos(nap.0));
+            called = self.bell.wait_for(called, Duration::from_nanos(nap.0));
         }
         *called = false;
     }

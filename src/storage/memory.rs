@@ -4,8 +4,8 @@
 //! that lives only as long as somebody is behind tries again every `RETRY`: nothing is dropped, nobody blocks.
 
 use super::{LogStore, StorageEvent, StorageInfo};
+use crate::lock::Mutex;
 use crossbeam::channel::{Sender, TrySendError};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

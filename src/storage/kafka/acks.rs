@@ -1,6 +1,6 @@
 //! How long appends take until Kafka acknowledges them, and how many failed.
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! What the clients' threads have noticed, kept until the keeper looks at it. Holds the latest of each kind: no queue.
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex};
 use rdkafka::types::RDKafkaErrorCode;
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,9 @@ impl Health {
     pub fn wait(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
-        while !state.news && !self.changed.wait_until(&mut state, deadline).timed_out() {}
+        while !state.news && Instant::now() < deadline {
+            state = self.changed.wait_for(state, deadline.saturating_duration_since(Instant::now()));
+        }
         state.news = false;
     }
 }

@@ -4,7 +4,7 @@ use super::acks::Acks;
 use super::client::{Producer, Reports};
 use super::health::Health;
 use super::shared::Shared;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, Producer as _};

@@ -2,9 +2,9 @@
 
 use super::health::Health;
 use super::queue::Queue;
+use crate::lock::Mutex;
 use crate::storage::StorageEvent;
 use crossbeam::channel::{SendTimeoutError, Sender};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
