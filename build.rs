@@ -5,6 +5,15 @@ use std::path::PathBuf;
 /// The files that the header is made of, in the order in which a reader meets them.
 const SOURCES: [&str; 9] = ["version", "status", "error", "text", "config", "runtime", "limiter", "key", "observe"];
 
+/// What only C has a use for.
+const MACROS: &str = r#"
+// A string literal as the two arguments that it is here: pointer and byte count.
+#define TIDEGATE_STR(literal) ("" literal), (sizeof("" literal) - 1)
+
+// Nanoseconds in a millisecond.
+#define TIDEGATE_MS ((uint64_t)1000000)
+"#;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
@@ -16,7 +25,7 @@ fn main() {
         let number = variable(&format!("CARGO_PKG_VERSION_{part}"));
         format!("#define TIDEGATE_VERSION_{part} {number}")
     });
-    builder = builder.with_after_include(format!("\n{}\n", version.join("\n")));
+    builder = builder.with_after_include(format!("\n{}\n{MACROS}", version.join("\n")));
     for source in SOURCES {
         builder = builder.with_src(root.join("src/ffi").join(source).with_extension("rs"));
     }

@@ -4,29 +4,46 @@
  * Rules for every function, unless its comment says otherwise:
  *   names      tidegate_<noun>_<verb>; the noun comes first, outputs come last and end in `_out`
  *   result     0 = go or done, > 0 = an ordinary no, < 0 = failure; `if (!rc)` therefore fails closed
- *   outputs    written only when the result is >= 0; `error_out` may be NULL and is set only when it is < 0
- *   strings    in: UTF-8 pointer + byte count, copied; out: NUL-terminated, life time in the comment
- *   ownership  _create, _open and _key give you a handle; hand it back once, in any order; NULL is accepted there
+ *   outputs    written only when the result is >= 0, but a decision always; `error_out` may be NULL and is set only
+ *              when the result is < 0: free it then
+ *   strings    in: UTF-8 pointer + byte count without any NUL (TIDEGATE_STR("literal") is both), copied;
+ *              out: NUL-terminated, life time in the comment
+ *   ownership  _create, _open and _key give you something; hand it back once, in any order, by _free, _close or
+ *              _release; NULL is accepted by _free and _close
  *   keys       are ids, not pointers: one that is out of date answers TIDEGATE_E_STALE and harms nobody
  *   threads    any function from any thread at any time; only the handle that is being handed back must be idle
  *   structs    with a `struct_size` are set to sizeof by the caller; new fields go at the end; unknown ones must be 0
  *   time       uint64_t nanoseconds, `_ns` in the name, relative; never a date
- *   fork       a child may not use what its parent opened (TIDEGATE_E_FORKED); it may open its own
+ *   fork       a child may not use what its parent opened (TIDEGATE_E_FORKED), only hand it back; it may open its own
  *   signals    none are touched; the library never prints, never exits, and is never unloaded
  *
- * The simple path:
+ * The simple path, a whole program (cc program.c -ltidegate):
  *
- *   tidegate_config_t *config = tidegate_config_create();
- *   tidegate_config_set(config, "bootstrap.servers", 17, "localhost:9092", 14, NULL);
- *   tidegate_runtime_t *runtime;
- *   if (tidegate_runtime_open(config, &runtime, &error)) ...
- *   tidegate_limit_t limit = { sizeof limit, TIDEGATE_LIMIT_TOKEN_BUCKET, 1000, 1000000000, 2000, 0, 0 };
- *   tidegate_limiter_t *orders;
- *   if (tidegate_limiter_create(runtime, "orders", 6, &limit, &orders, &error)) ...
- *   uint64_t key;
- *   if (tidegate_limiter_key(orders, "tenant-1", 8, &key, &error)) ...
- *   tidegate_decision_t decision;
- *   if (tidegate_key_try_acquire(key, 1, &decision) == TIDEGATE_OK) ... go ...
+ *   #include <stdio.h>
+ *   #include <tidegate.h>
+ *
+ *   int main(void) {
+ *     tidegate_limit_t limit = { .struct_size = sizeof limit, .kind = TIDEGATE_LIMIT_TOKEN_BUCKET,
+ *                                .permits = 1000, .period_ns = 1000 * TIDEGATE_MS, .burst = 2000 };
+ *     tidegate_config_t *config = tidegate_config_create();
+ *     tidegate_runtime_t *runtime = NULL;
+ *     tidegate_limiter_t *orders = NULL;
+ *     tidegate_error_t *error = NULL;
+ *     uint64_t key = 0;
+ *     if (tidegate_config_set(config, TIDEGATE_STR("bootstrap.servers"), TIDEGATE_STR("localhost:9092"), &error) ||
+ *         tidegate_runtime_open(config, &runtime, &error) ||
+ *         tidegate_limiter_create(runtime, TIDEGATE_STR("orders"), &limit, &orders, &error) ||
+ *         tidegate_limiter_key(orders, TIDEGATE_STR("tenant-1"), &key, &error)) {
+ *       fprintf(stderr, "%s\n", tidegate_error_message(error));
+ *       return 1;
+ *     }
+ *     // Wait for a permit, a second at most. tidegate_key_try_acquire() is the same without waiting.
+ *     tidegate_status_t status = tidegate_key_acquire(key, 1, 1000 * TIDEGATE_MS, NULL);
+ *     puts(status == TIDEGATE_OK ? "go" : tidegate_status_name(status));
+ *     tidegate_limiter_free(orders);
+ *     tidegate_config_free(config);
+ *     return tidegate_runtime_close(runtime, 5000 * TIDEGATE_MS, NULL) != TIDEGATE_OK;
+ *   }
  */
 
 #ifndef TIDEGATE_H
@@ -38,6 +55,12 @@
 #define TIDEGATE_VERSION_MAJOR 0
 #define TIDEGATE_VERSION_MINOR 1
 #define TIDEGATE_VERSION_PATCH 0
+
+// A string literal as the two arguments that it is here: pointer and byte count.
+#define TIDEGATE_STR(literal) ("" literal), (sizeof("" literal) - 1)
+
+// Nanoseconds in a millisecond.
+#define TIDEGATE_MS ((uint64_t)1000000)
 
 
 // The number of this ABI. It changes when anything that a compiled caller can see changes meaning; additions do not
@@ -176,7 +199,7 @@ typedef struct {
   uint64_t retry_after_ns;
   // Whole permits left in this process's share right after; a hint.
   uint64_t remaining;
-  // The same as the function returned.
+  // The same as the function returned, also when that is a failure.
   int32_t status;
   // The index of the tier that decided.
   uint16_t tier;
@@ -314,9 +337,9 @@ tidegate_config_t *tidegate_config_create(void);
 // TIDEGATE_E_CONFIG with the name in the message when it is unknown or the value is not one of its own.
 tidegate_status_t tidegate_config_set(tidegate_config_t *config,
                                       const char *name,
-                                      uintptr_t name_len,
+                                      size_t name_len,
                                       const char *value,
-                                      uintptr_t value_len,
+                                      size_t value_len,
                                       tidegate_error_t **error_out);
 
 // The effective configuration, one "name = value" a line, with secrets hidden. Free the text.
@@ -334,7 +357,7 @@ tidegate_status_t tidegate_runtime_open(const tidegate_config_t *config,
                                         tidegate_runtime_t **runtime_out,
                                         tidegate_error_t **error_out);
 
-// Gives the handle back, whatever the result; NULL is accepted. The last handle, of the runtime and of its limiters,
+// Gives the handle back, whatever the result, also in a forked child (TIDEGATE_E_FORKED: nothing is closed); NULL is accepted. The last handle, of the runtime and of its limiters,
 // closes it: its shares return to the fleet at once, waiting calls end, and its keys answer TIDEGATE_E_STALE. Waits at
 // most about `timeout_ns` for the log to confirm the goodbye; TIDEGATE_E_STORAGE if it did not: others get the shares
 // after ttl.ms.
@@ -343,10 +366,11 @@ tidegate_status_t tidegate_runtime_close(tidegate_runtime_t *runtime,
                                          tidegate_error_t **error_out);
 
 // Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
-// limit out of range, an empty or long name, or a name that this process has open with other numbers.
+// limit out of range, a name that is empty or longer than 1024 bytes, or one that this process has open with other
+// numbers.
 tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
                                           const char *name,
-                                          uintptr_t name_len,
+                                          size_t name_len,
                                           const tidegate_limit_t *limit,
                                           tidegate_limiter_t **limiter_out,
                                           tidegate_error_t **error_out);
@@ -354,19 +378,20 @@ tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
 // Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
 void tidegate_limiter_free(tidegate_limiter_t *limiter);
 
-// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
+// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a bucket of its own.
 // Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
 // are live.
 tidegate_status_t tidegate_limiter_key(tidegate_limiter_t *limiter,
                                        const char *value,
-                                       uintptr_t value_len,
+                                       size_t value_len,
                                        uint64_t *key_out,
                                        tidegate_error_t **error_out);
 
 // Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
 // TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
 // TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
-// this key and one clock reading where it does not.
+// this key and one clock reading where it does not. The first calls for a shared key are denied, with
+// TIDEGATE_BASIS_NO_SHARE, until the log has answered.
 tidegate_status_t tidegate_key_try_acquire(uint64_t key,
                                            uint64_t permits,
                                            tidegate_decision_t *decision_out);

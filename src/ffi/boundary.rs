@@ -1,9 +1,15 @@
 //! What every exported function goes through, and how raw pointers become references.
 
 use super::error::{give_error, tidegate_error_t};
+use super::runtime::tidegate_runtime_t;
 use super::status::{tidegate_status_t, TIDEGATE_OK};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Runtime};
 use std::ffi::c_char;
+
+/// Most bytes of a string. Longer ones are miscounted, and not even looked at.
+const TEXT_MAX: usize = 1 << 20;
+/// Most bytes that a struct of a later version may have more than ours.
+const TAIL_MAX: usize = 4_096;
 
 /// Runs the body; a panic in it does not cross into the caller but becomes `$on_panic`.
 macro_rules! boundary {
@@ -44,6 +50,20 @@ pub(super) unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a 
     unsafe { pointer.as_ref() }.ok_or_else(|| null(what))
 }
 
+/// The runtime behind a handle, unless it is of another process.
+///
+/// # Safety
+/// `pointer` is null or comes from this library and was not given back.
+pub(super) unsafe fn own_runtime<'a>(pointer: *const tidegate_runtime_t) -> Result<&'a Runtime, Error> {
+    // SAFETY: as promised by the caller.
+    let runtime = unsafe { &handle(pointer, "runtime")?.runtime };
+    if runtime.is_of_another_process() {
+        let text = "the runtime belongs to the process that this one was forked from; open another one here";
+        return Err(Error::new(ErrorKind::Forked, text));
+    }
+    Ok(runtime)
+}
+
 /// A place to write an output to.
 ///
 /// # Safety
@@ -61,10 +81,11 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, length: usize, what: &str)
     if pointer.is_null() {
         return if length == 0 { Ok("") } else { Err(null(what)) };
     }
-    if isize::try_from(length).is_err() {
-        return Err(Error::new(ErrorKind::Argument, format!("`{what}` has an impossible length of {length} bytes")));
+    if length > TEXT_MAX {
+        let text = format!("`{what}` has {length} bytes; at most {TEXT_MAX} are allowed");
+        return Err(Error::new(ErrorKind::Argument, text));
     }
-    // SAFETY: as promised by the caller; the length was checked.
+    // SAFETY: as promised by the caller; the length is no nonsense.
     let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) };
     std::str::from_utf8(bytes).map_err(|why| Error::new(ErrorKind::Argument, format!("`{what}` is not UTF-8: {why}")))
 }
@@ -77,11 +98,7 @@ pub(super) unsafe fn known_struct<'a, T>(pointer: *const T, what: &str) -> Resul
     // SAFETY: every such struct begins with its size.
     let size = unsafe { pointer.cast::<u32>().as_ref() }.ok_or_else(|| null(what))?;
     let (size, ours) = (*size as usize, std::mem::size_of::<T>());
-    if size < ours || size > ours + 4_096 {
-        let text =
-            format!("`{what}.struct_size` is {size}; set it to sizeof of the struct ({ours} bytes in this version)");
-        return Err(Error::new(ErrorKind::Argument, text));
-    }
+    check_size(size, ours, what)?;
     // SAFETY: the caller vouches for `size` bytes.
     let tail = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>().add(ours), size - ours) };
     if tail.iter().any(|byte| *byte != 0) {
@@ -100,11 +117,7 @@ pub(super) unsafe fn fill_struct<T: Copy>(pointer: *mut T, mut value: T, what: &
     // SAFETY: every such struct begins with its size.
     let size = unsafe { pointer.cast::<u32>().as_ref() }.ok_or_else(|| null(what))?;
     let (theirs, ours) = (*size as usize, std::mem::size_of::<T>());
-    if !(8..=ours + 4_096).contains(&theirs) {
-        let text =
-            format!("`{what}.struct_size` is {theirs}; set it to sizeof of the struct ({ours} bytes in this version)");
-        return Err(Error::new(ErrorKind::Argument, text));
-    }
+    check_size(theirs, ours, what)?;
     let written = theirs.min(ours);
     // SAFETY: both sides have `written` bytes; the struct's own size stays what the caller set.
     unsafe {
@@ -113,6 +126,16 @@ pub(super) unsafe fn fill_struct<T: Copy>(pointer: *mut T, mut value: T, what: &
         std::ptr::write_bytes(pointer.cast::<u8>().add(written), 0, theirs - written);
     }
     Ok(())
+}
+
+/// No struct has grown yet: when one does, the least size is still that of ABI 1.
+fn check_size(theirs: usize, ours: usize, what: &str) -> Result<(), Error> {
+    if (ours..=ours + TAIL_MAX).contains(&theirs) {
+        return Ok(());
+    }
+    let text =
+        format!("`{what}.struct_size` is {theirs}; set it to sizeof of the struct ({ours} bytes in this version)");
+    Err(Error::new(ErrorKind::Argument, text))
 }
 
 fn null(what: &str) -> Error {

@@ -4,8 +4,8 @@ use super::boundary::{answer, boundary, bug, handle, output, text};
 use super::error::tidegate_error_t;
 use super::status::tidegate_status_t;
 use super::text::{give_text, tidegate_text_t};
+use crate::lock::Mutex;
 use crate::Config;
-use parking_lot::Mutex;
 use std::ffi::c_char;
 
 /// A set of properties to open a runtime with.
@@ -60,7 +60,8 @@ pub unsafe extern "C" fn tidegate_config_describe(
     // SAFETY: as promised by the caller.
     let describe = || unsafe {
         let config = handle(config, "config")?;
-        *output(text_out, "text_out")? = give_text(&config.config.lock().describe());
+        let place = output(text_out, "text_out")?;
+        *place = give_text(&config.config.lock().describe());
         Ok(())
     };
     // SAFETY: as promised by the caller.

@@ -25,7 +25,7 @@ pub struct tidegate_decision_t {
     pub retry_after_ns: u64,
     /// Whole permits left in this process's share right after; a hint.
     pub remaining: u64,
-    /// The same as the function returned.
+    /// The same as the function returned, also when that is a failure.
     pub status: i32,
     /// The index of the tier that decided.
     pub tier: u16,
@@ -64,7 +64,8 @@ pub struct tidegate_key_status_t {
 /// Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
 /// TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
 /// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
-/// this key and one clock reading where it does not.
+/// this key and one clock reading where it does not. The first calls for a shared key are denied, with
+/// TIDEGATE_BASIS_NO_SHARE, until the log has answered.
 ///
 /// # Safety
 /// `decision_out` is NULL or valid to write to.

@@ -1,6 +1,6 @@
 //! Limiters.
 
-use super::boundary::{answer, boundary, bug, handle, known_struct, output, text};
+use super::boundary::{answer, boundary, bug, handle, known_struct, output, own_runtime, text};
 use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
@@ -45,7 +45,8 @@ pub struct tidegate_limiter_t {
 }
 
 /// Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
-/// limit out of range, an empty or long name, or a name that this process has open with other numbers.
+/// limit out of range, a name that is empty or longer than 1024 bytes, or one that this process has open with other
+/// numbers.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
@@ -60,11 +61,11 @@ pub unsafe extern "C" fn tidegate_limiter_create(
 ) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     let create = || unsafe {
-        let runtime = handle(runtime, "runtime")?;
+        let runtime = own_runtime(runtime)?;
         let name = text(name, name_len, "name")?;
         let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
         let place = output(limiter_out, "limiter_out")?;
-        let limiter = runtime.runtime.limiter(name, limit, outage)?;
+        let limiter = runtime.limiter(name, limit, outage)?;
         *place = Box::into_raw(Box::new(tidegate_limiter_t { limiter }));
         Ok(())
     };
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t)
     });
 }
 
-/// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
+/// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a bucket of its own.
 /// Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
 /// are live.
 ///

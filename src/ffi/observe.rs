@@ -1,6 +1,6 @@
 //! What a runtime says about itself. Copies: call as often as you like.
 
-use super::boundary::{answer, boundary, bug, fill_struct, handle, output};
+use super::boundary::{answer, boundary, bug, fill_struct, output, own_runtime};
 use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn tidegate_runtime_storage_info(
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     // SAFETY: as promised by the caller.
     let fill = || unsafe {
-        let info = handle(runtime, "runtime")?.runtime.storage();
+        let info = own_runtime(runtime)?.storage();
         let filled = tidegate_storage_info_t {
             struct_size: 0,
             backend: if info.backend == "memory" { TIDEGATE_STORAGE_MEMORY } else { TIDEGATE_STORAGE_KAFKA },
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn tidegate_runtime_health(
 ) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     let health = || unsafe {
-        let health = handle(runtime, "runtime")?.runtime.health();
+        let health = own_runtime(runtime)?.health();
         if let Some(state) = state_out.as_mut() {
             *state = health.state as i32;
         }
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn tidegate_runtime_metrics(
 ) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     let fill = || unsafe {
-        let metrics = handle(runtime, "runtime")?.runtime.metrics();
+        let metrics = own_runtime(runtime)?.metrics();
         let filled = tidegate_metrics_t {
             struct_size: 0,
             reserved: 0,
@@ -197,8 +197,9 @@ pub unsafe extern "C" fn tidegate_runtime_snapshot(
 ) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     let snapshot = || unsafe {
-        let runtime = handle(runtime, "runtime")?;
-        *output(json_out, "json_out")? = give_text(&snapshot_json(&runtime.runtime));
+        let runtime = own_runtime(runtime)?;
+        let place = output(json_out, "json_out")?;
+        *place = give_text(&snapshot_json(runtime));
         Ok(())
     };
     // SAFETY: as promised by the caller.

@@ -35,7 +35,7 @@ pub unsafe extern "C" fn tidegate_runtime_open(
     unsafe { answer(boundary!(Err(bug()), { open() }), error_out) }
 }
 
-/// Gives the handle back, whatever the result; NULL is accepted. The last handle, of the runtime and of its limiters,
+/// Gives the handle back, whatever the result, also in a forked child (TIDEGATE_E_FORKED: nothing is closed); NULL is accepted. The last handle, of the runtime and of its limiters,
 /// closes it: its shares return to the fleet at once, waiting calls end, and its keys answer TIDEGATE_E_STALE. Waits at
 /// most about `timeout_ns` for the log to confirm the goodbye; TIDEGATE_E_STORAGE if it did not: others get the shares
 /// after ttl.ms.
