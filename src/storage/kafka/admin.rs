@@ -28,6 +28,9 @@ pub(super) enum Failed {
 /// What any broker knows.
 pub(super) struct Cluster {
     pub brokers: u16,
+    /// Whether one of them is the controller, whom everything but this look is asked of. Mock brokers name one that does
+    /// not exist, and a cluster may be without for a while.
+    pub controller: bool,
     /// `None`: there is no such topic.
     pub topic: Option<Topic>,
 }
@@ -116,6 +119,9 @@ impl Admin {
             }
         };
         let brokers = metadata.brokers().len().min(usize::from(u16::MAX)) as u16;
+        // SAFETY: the client is alive; without a time to wait it only looks at what it knows.
+        let controller = unsafe { sys::rd_kafka_controllerid(self.raw(), 0) };
+        let controller = metadata.brokers().iter().any(|broker| broker.id() == controller);
         let topic = match metadata.topics().first() {
             None => None,
             Some(topic) => match topic.error().map_or(Code::NoError, Code::from) {
@@ -128,13 +134,7 @@ impl Admin {
                 code => return Err(Failed::Kafka(code, code.to_string())),
             },
         };
-        Ok(Cluster { brokers, topic })
-    }
-
-    /// What follows here is asked of the controller. Mock brokers have none, and a cluster may be without for a while.
-    pub fn has_controller(&self) -> bool {
-        // SAFETY: the client is alive; without a time to wait it only looks at what it knows.
-        unsafe { sys::rd_kafka_controllerid(self.raw(), 0) >= 0 }
+        Ok(Cluster { brokers, controller, topic })
     }
 
     /// Changes when a topic is deleted and created again under the same name. `None`: not known now.

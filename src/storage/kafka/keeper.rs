@@ -140,7 +140,7 @@ impl Keeper {
             return Ok(Some(Problem::new("no leader", false, message)));
         }
         self.leaderless_looks = 0;
-        let controller = admin.has_controller();
+        let controller = cluster.controller;
         if controller && !self.checked {
             match admin.settings(&mut |waited| mouth.waiting(waited, settings)) {
                 Ok(found) => {
