@@ -39,8 +39,9 @@ pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
-/// Broken between words so that no line is longer than `columns`.
+/// Broken between words so that no line is longer than `columns`. A percent sign stays with its number.
 pub fn wrap(text: &str, columns: usize) -> String {
+    let text = text.replace(" %", "\u{a0}%");
     let (mut wrapped, mut length) = (String::new(), 0);
     for word in text.split(' ') {
         let long = word.chars().count();
@@ -54,7 +55,7 @@ pub fn wrap(text: &str, columns: usize) -> String {
         wrapped.push_str(word);
         length += long;
     }
-    wrapped
+    wrapped.replace('\u{a0}', " ")
 }
 
 #[cfg(test)]
@@ -80,5 +81,6 @@ mod tests {
     #[test]
     fn text_is_broken_between_words() {
         assert_eq!(wrap("aa bb cc dddddd e", 5), "aa bb\ncc\ndddddd\ne");
+        assert_eq!(wrap("use: 97 %.", 7), "use:\n97 %.");
     }
 }

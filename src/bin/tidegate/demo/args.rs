@@ -21,7 +21,7 @@ pub struct DemoArgs {
     /// Permits per second that all workers together may take
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: u64,
-    /// Permits that may be taken at once [default: twice the rate]
+    /// Permits that may be taken at once; below the number of workers they take turns [default: twice the rate]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub burst: Option<u64>,
     /// How many workers share the limit

@@ -41,9 +41,7 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn start(args: &DemoArgs, plan: &Plan) -> Result<Fleet, Failure> {
-        let folder = tempfile::Builder::new().prefix("tidegate-demo-").tempdir().map_err(|e| {
-            Failure::failed(format!("cannot make a temporary folder: {e}; set TMPDIR to one with room"))
-        })?;
+        let folder = super::folder::create()?;
         let (sender, said) = std::sync::mpsc::channel();
         let broker = match &args.bootstrap_servers {
             Some(servers) => Broker { process: None, servers: servers.clone(), running: true },

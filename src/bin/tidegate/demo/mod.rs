@@ -4,6 +4,7 @@ mod args;
 mod broker;
 mod child;
 mod fleet;
+mod folder;
 mod plan;
 mod screen;
 mod story;

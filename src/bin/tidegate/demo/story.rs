@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::verdict::Idle;
 use super::view::View;
 use super::watch::Watch;
-use super::worker::{State, Worker};
+use super::worker::State;
 use crate::failure::Failure;
 use crate::text::{amount, count};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,15 +122,14 @@ impl Story {
         if self.shared.is_some() {
             return Ok(Ok(()));
         }
-        if self.fleet.workers.iter().all(Worker::shares) {
+        if self.fleet.workers.iter().all(|worker| worker.joined) {
             self.shared = Some(Instant::now());
-            let text = format!("all {} share the limit", self.fleet.workers.len());
-            return Ok(screen.note(self.t(), "shared", &text));
+            return Ok(screen.note(self.t(), "shared", "all workers share the limit"));
         }
         if self.start.elapsed() < START_TIMEOUT {
             return Ok(Ok(()));
         }
-        let waiting = self.fleet.workers.iter().find(|worker| !worker.shares());
+        let waiting = self.fleet.workers.iter().find(|worker| !worker.joined);
         let why = waiting.map_or("", |worker| worker.health.as_str());
         Err(Failure::failed(format!("not all workers have a share after {} s: {why}", START_TIMEOUT.as_secs())))
     }
@@ -153,9 +152,11 @@ impl Story {
             Step::Kill => {
                 let share = self.fleet.worker(VICTIM).share_rate;
                 self.fleet.kill(VICTIM);
-                self.killed = Some((Instant::now(), share));
+                if share > 0.0 && !self.is_tiny() {
+                    self.killed = Some((Instant::now(), share));
+                }
                 let ttl = self.plan.ttl.as_secs_f64();
-                ("killed", format!("worker {VICTIM} killed with kill -9; its share is its own for {ttl:.1} s more"))
+                ("killed", format!("worker {VICTIM} killed with kill -9; what it held is its own for {ttl:.1} s more"))
             }
             Step::Return => {
                 self.fleet.start_worker(VICTIM)?;
@@ -166,7 +167,12 @@ impl Story {
                 self.fleet.set_broker(false);
                 self.outage = Some(Outage { since: Instant::now(), granted: self.granted(), kept_told: false });
                 let seconds = self.plan.outage().as_secs_f64();
-                ("broker_stopped", format!("broker stopped for {seconds:.1} s: decisions go on with the last shares"))
+                let who = if self.is_tiny() {
+                    "whoever holds the burst goes on"
+                } else {
+                    "decisions go on with the last shares"
+                };
+                ("broker_stopped", format!("broker stopped for {seconds:.1} s: {who}"))
             }
             Step::StartBroker => {
                 self.fleet.set_broker(true);
@@ -217,6 +223,11 @@ impl Story {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A burst smaller than the number of workers is passed around through the log: nobody has a lasting share.
+    fn is_tiny(&self) -> bool {
+        self.args.burst() < self.fleet.workers.len() as u64
     }
 
     fn granted(&self) -> u64 {

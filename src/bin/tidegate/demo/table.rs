@@ -17,8 +17,8 @@ pub struct Look {
 }
 
 const BAR: usize = 10;
-/// Lines of the frame that are no workers.
-const OTHER_LINES: usize = 10;
+/// Lines of the screen that are no workers: the rest of the frame, and some for what happens.
+const OTHER_LINES: usize = 14;
 const LEFT: u16 = 1;
 /// Blanks between columns.
 const GAP: u16 = 2;
@@ -31,9 +31,6 @@ pub fn frame(view: &View, look: Look) -> Vec<String> {
     let fits = with_bars.lines().all(|line| seen(line.trim_end()) <= look.width);
     let table = if fits { with_bars } else { table(view, shown, look, false) };
     lines.extend(table.lines().map(|line| line.trim_end().to_owned()));
-    if shown < view.rows.len() {
-        lines.push(format!(" and {} more", view.rows.len() - shown));
-    }
     lines.push(String::new());
     lines.push(bound_line(view, look));
     lines.push(log_line(view, look));
@@ -42,7 +39,7 @@ pub fn frame(view: &View, look: Look) -> Vec<String> {
 
 fn title(view: &View, look: Look) -> String {
     let time = match view.end {
-        Some(end) => format!("{:.0} s of {:.0} s", view.t, end),
+        Some(end) => format!("{:.0} s of {end:.0} s", view.t.min(end)),
         None => format!("{:.0} s", view.t),
     };
     let workers = count(view.rows.len(), "worker");
@@ -85,9 +82,10 @@ fn table(view: &View, shown: usize, look: Look, bars: bool) -> String {
             paint(if row.state == State::Running { row.basis.clone() } else { String::new() }, basis),
         ]);
     }
+    let hidden = view.rows.len() - shown;
     table.add_row(vec![
         Cell::new("all"),
-        Cell::new(""),
+        Cell::new(if hidden > 0 { format!("+ {hidden}") } else { String::new() }),
         paint(share(view.shared(), view.rate, bars.then_some(look)), Color::Cyan),
         Cell::new(amount(view.fleet.granted)),
         Cell::new(amount(view.fleet.denied)),
@@ -130,14 +128,16 @@ fn bar(part: f64, blocks: bool) -> String {
 }
 
 fn bound_line(view: &View, look: Look) -> String {
-    let verdict = match &view.finding {
-        Some(finding) if !finding.held() && look.colour => "BROKEN".red().bold().to_string(),
-        Some(finding) if !finding.held() => "BROKEN".into(),
-        Some(_) if look.colour => "held".green().to_string(),
-        Some(_) => "held".into(),
-        None => String::new(),
+    let Some(finding) = &view.finding else { return " bound   nothing admitted yet".into() };
+    let state = match (finding.held(), look.colour) {
+        (true, true) => "held".green().to_string(),
+        (true, false) => "held".into(),
+        (false, true) => "BROKEN".red().bold().to_string(),
+        (false, false) => "BROKEN".into(),
     };
-    format!(" bound   {}  {verdict}", worst(view))
+    let (admitted, allowed) = (amount(finding.worst.admitted as f64), amount(finding.worst_allowed()));
+    let length = nanos(finding.worst.length());
+    format!(" bound   {state}, worst window so far: {admitted} of {allowed} allowed in {length}")
 }
 
 fn log_line(view: &View, look: Look) -> String {
@@ -148,16 +148,6 @@ fn log_line(view: &View, look: Look) -> String {
         (false, false) => "STOPPED".into(),
     };
     format!(" log     {state}, {} records/s; {}", amount(view.fleet.records), view.broker)
-}
-
-fn worst(view: &View) -> String {
-    let Some(finding) = &view.finding else { return "nothing admitted yet".into() };
-    format!(
-        "worst window so far: {} admitted of {} allowed in {}",
-        amount(finding.worst.admitted as f64),
-        amount(finding.worst_allowed()),
-        nanos(finding.worst.length())
-    )
 }
 
 /// One line for logs and pipes.

@@ -39,6 +39,8 @@ pub struct Worker {
     pub process: Option<Process>,
     pub state: State,
     pub share_rate: f64,
+    /// It had a share at some time: of a tiny limit, not all can have one at once.
+    pub joined: bool,
     pub basis: String,
     pub health: String,
     /// The last of its errors.
@@ -56,6 +58,7 @@ impl Worker {
             process: None,
             state: State::Starting,
             share_rate: 0.0,
+            joined: false,
             basis: "no_share".into(),
             health: String::new(),
             error: None,
@@ -83,6 +86,7 @@ impl Worker {
                     records: number("records_sent"),
                 };
                 self.share_rate = line["share_rate"].as_f64().unwrap_or(0.0);
+                self.joined |= self.share_rate > 0.0 || self.now.granted > 0;
                 self.basis = line["basis"].as_str().unwrap_or_default().to_owned();
                 self.health = line["health_message"].as_str().unwrap_or_default().to_owned();
                 self.recent.push_back((at, self.now));
@@ -102,6 +106,7 @@ impl Worker {
         self.now = Totals::default();
         self.recent.clear();
         self.share_rate = 0.0;
+        self.joined = false;
         self.basis = "no_share".into();
     }
 
@@ -132,10 +137,6 @@ impl Worker {
             records: rate(first.records, last.records),
         }
     }
-
-    pub fn shares(&self) -> bool {
-        self.state == State::Running && self.share_rate > 0.0
-    }
 }
 
 #[cfg(test)]
@@ -157,7 +158,7 @@ mod tests {
             worker.hear(&tick(granted), start + quarter * Duration::from_millis(250));
         }
         assert_eq!(worker.rates().granted, 400.0);
-        assert!(worker.shares());
+        assert!(worker.joined);
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         let mut worker = Worker::new(1);
         worker.hear(&tick(70), Instant::now());
         worker.ended(State::Killed);
-        assert_eq!((worker.rates(), worker.shares()), (Rates::default(), false));
+        assert_eq!((worker.rates(), worker.joined), (Rates::default(), false));
         worker.hear(&tick(5), Instant::now());
         assert_eq!(worker.totals().granted, 75);
     }
