@@ -160,7 +160,8 @@
 // A set of properties to open a runtime with.
 typedef struct tidegate_config_t tidegate_config_t;
 
-// The story behind a negative status. Belongs to no thread; free it on any.
+// The story behind a negative status. Belongs to no thread; free it on any. Look at it in a statement of its own: in
+// `f(call(.., &error), error)` C may read `error` before it makes the call.
 typedef struct tidegate_error_t tidegate_error_t;
 
 // A named limit. Keeps its runtime open.
@@ -397,8 +398,9 @@ tidegate_status_t tidegate_key_try_acquire(uint64_t key,
                                            tidegate_decision_t *decision_out);
 
 // Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
-// passed first: nothing was taken. While somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the
-// calling thread only. At most 65536 wait for one key (TIDEGATE_E_CAPACITY).
+// passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
+// somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
+// for one key (TIDEGATE_E_CAPACITY).
 tidegate_status_t tidegate_key_acquire(uint64_t key,
                                        uint64_t permits,
                                        uint64_t timeout_ns,

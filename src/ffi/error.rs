@@ -5,7 +5,8 @@ use super::status::{tidegate_status_t, TIDEGATE_E_ARGUMENT, TIDEGATE_E_BUG};
 use crate::Error;
 use std::ffi::{c_char, CString};
 
-/// The story behind a negative status. Belongs to no thread; free it on any.
+/// The story behind a negative status. Belongs to no thread; free it on any. Look at it in a statement of its own: in
+/// `f(call(.., &error), error)` C may read `error` before it makes the call.
 pub struct tidegate_error_t {
     error: Error,
     message: CString,

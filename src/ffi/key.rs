@@ -83,8 +83,9 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
 }
 
 /// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
-/// passed first: nothing was taken. While somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the
-/// calling thread only. At most 65536 wait for one key (TIDEGATE_E_CAPACITY).
+/// passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
+/// somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
+/// for one key (TIDEGATE_E_CAPACITY).
 ///
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
