@@ -133,6 +133,15 @@ fn one_name_with_two_limits_is_refused_with_the_name() {
 }
 
 #[test]
+fn a_name_whose_limiters_and_keys_are_gone_can_have_other_numbers() {
+    let runtime = running("17");
+    let key = runtime.limiter("again", limit(1, 1), None).unwrap().key("k").unwrap();
+    assert!(runtime.limiter("again", limit(2, 2), None).is_err(), "a key holds it");
+    drop(key);
+    assert!(runtime.limiter("again", limit(2, 2), None).is_ok());
+}
+
+#[test]
 fn keys_max_is_kept_and_a_released_key_makes_room() {
     let runtime = running("2");
     let limiter = runtime.limiter("few", limit(1, 1), None).unwrap();

@@ -184,7 +184,8 @@ impl Inner {
         let outage = outage.unwrap_or(self.outage);
         let new = LimitOf { limiter: name.to_owned(), limit, outage, limit_id: limit_id(name, 0) };
         let mut limits = self.limits.lock();
-        if let Some(known) = limits.get(name) {
+        // One that no limiter and no key holds any more is forgotten.
+        if let Some(known) = limits.get(name).filter(|known| Arc::strong_count(known) > 1) {
             if **known != new {
                 let text = format!(
                     "limiter `{name}` is open in this process with other numbers; use the same, or another name"
@@ -192,6 +193,9 @@ impl Inner {
                 return Err(Error::new(ErrorKind::Argument, text));
             }
             return Ok(known.clone());
+        }
+        if limits.len() >= LIMITERS_MAX {
+            limits.retain(|_, limit| Arc::strong_count(limit) > 1);
         }
         if limits.len() >= LIMITERS_MAX {
             let text =
