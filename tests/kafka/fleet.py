@@ -21,7 +21,7 @@ WORKERS = {
     "c": [os.path.join(ROOT, "target", "c", "worker")],
     "python": [sys.executable, os.path.join(ROOT, "tests", "workers", "worker.py")],
     "dotnet": [os.environ.get("TIDEGATE_TEST_DOTNET", "dotnet"),
-               os.path.join(ROOT, "tests", "workers", "dotnet", "bin", "Release", "net10.0", "worker.dll")],
+               os.path.join(ROOT, "tests", "workers", "dotnet", "bin", "Release", "net10.0", "Worker.dll")],
 }
 
 
