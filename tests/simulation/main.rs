@@ -15,6 +15,7 @@ mod checks;
 mod plan;
 mod process;
 mod shadow;
+mod sharing;
 mod world;
 
 use plan::Plan;
@@ -90,6 +91,10 @@ fn main() -> ExitCode {
     let flag = |name: &str| arguments.iter().any(|argument| argument == name);
     if flag("--list") {
         println!("seeds: test\n\n1 test, 0 benchmarks");
+        return ExitCode::SUCCESS;
+    }
+    if flag("--sharing") {
+        sharing::table();
         return ExitCode::SUCCESS;
     }
     // Panics are failures of a seed: collected, not printed as they come.

@@ -1,8 +1,12 @@
 //! The simulated world: true time, one log, the network to it, and the processes. Everything follows from the seed.
 
+mod demand;
+mod faults;
+mod log;
+
 use crate::checks;
 use crate::plan::{Plan, MS, SECOND};
-use crate::process::{Clock, Excess, HotPath, Process, TELL_EVERY};
+use crate::process::{Clock, Excess, HotPath, Process};
 use crate::shadow::Shadow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -10,9 +14,8 @@ use tidegate::core::agent::{Agent, Settings};
 use tidegate::core::fold::Fold;
 use tidegate::core::limit::Limit;
 use tidegate::core::placement::{bucket_id, limit_id, BucketId};
-use tidegate::core::record::{Op, Record, Sender};
 use tidegate::core::rng::Rng;
-use tidegate::core::snapshot::{chunks, digest, Assembler};
+use tidegate::core::snapshot::{chunks, Assembler};
 use tidegate::core::units::{Nanos, Tokens};
 
 /// What happens next; `life` is the start of the slot that it was meant for.
@@ -79,13 +82,26 @@ const TRACE: usize = 60;
 const RECORDS_MAX: usize = 60_000;
 
 impl World {
+    /// A world with its processes starting and its faults to come.
     pub fn new(plan: Plan) -> World {
+        let mut world = World::empty(plan);
+        for slot in 0..world.plan.processes {
+            let at = world.rng.below(2 * SECOND);
+            world.at(at, Event::Start { slot });
+        }
+        let first = world.rng.below(world.plan.faults.gap * 2);
+        world.at(first, Event::Fault);
+        world
+    }
+
+    /// A world in which nothing happens by itself.
+    pub fn empty(plan: Plan) -> World {
         let ids = (0..plan.keys.len())
             .map(|key| (bucket_id("simulated", 0, &key.to_string()), limit_id("simulated", key as u32)));
         let limit =
             |key: &crate::plan::Key| Limit::token_bucket(key.permits, Nanos(SECOND), key.burst).expect("a legal limit");
         let limits: Vec<Limit> = plan.keys.iter().map(limit).collect();
-        let mut world = World {
+        World {
             rng: Rng::new(plan.seed),
             now: 0,
             queue: BinaryHeap::new(),
@@ -109,14 +125,11 @@ impl World {
             asked: vec![0; plan.processes],
             demand: None,
             plan,
-        };
-        for slot in 0..world.plan.processes {
-            let at = world.rng.below(2 * SECOND);
-            world.at(at, Event::Start { slot });
         }
-        let first = world.rng.below(world.plan.faults.gap * 2);
-        world.at(first, Event::Fault);
-        world
+    }
+
+    pub fn start_at(&mut self, time: u64, slot: usize) {
+        self.at(time, Event::Start { slot });
     }
 
     pub fn trace(&self) -> Vec<String> {
@@ -193,8 +206,6 @@ impl World {
         }
     }
 
-    // ---- processes
-
     fn start(&mut self, slot: usize) {
         if self.slots[slot].is_some() {
             return;
@@ -246,7 +257,8 @@ impl World {
         };
         self.plan_read(slot, &mut process);
         for key in 0..self.plan.keys.len() {
-            let at = self.now + self.rng.below(SECOND);
+            // A measured process asks at once.
+            let at = self.now + if self.demand.is_some() { 0 } else { self.rng.below(SECOND) };
             self.at(at, Event::Arrive { slot, life, key });
         }
         self.slots[slot] = Some(process);
@@ -343,315 +355,6 @@ impl World {
         process.drive_at = at;
         self.at(at, Event::Drive { slot, life: process.life });
     }
-
-    // ---- demand
-
-    fn permits_per_second(&mut self, slot: usize, key: usize) -> u64 {
-        if let Some(demand) = &self.demand {
-            return self.plan.keys[key].permits * demand[slot] / 1_000;
-        }
-        if self.quiet {
-            return self.shadows[key].newest().rate / SECOND * 2 / self.slots.len() as u64 + 1;
-        }
-        checks::demand(&self.plan, self.now, slot, key)
-    }
-
-    fn arrive(&mut self, slot: usize, process: &mut Process, key: usize) {
-        let life = process.life;
-        if process.frozen_until > self.now {
-            let at = process.frozen_until + self.rng.below(10 * MS);
-            return self.at(at, Event::Arrive { slot, life, key });
-        }
-        let rate = self.permits_per_second(slot, key);
-        if rate == 0 || process.leaving {
-            let at = self.now + 100 * MS + self.rng.below(100 * MS);
-            return self.at(at, Event::Arrive { slot, life, key });
-        }
-        let amount = 1 + self.rng.below(self.plan.keys[key].request);
-        let mean = (u128::from(amount) * u128::from(SECOND) / u128::from(rate)) as u64;
-        let at = self.now + self.rng.below(mean * 2) + 1;
-        self.at(at, Event::Arrive { slot, life, key });
-        let amount = Tokens::permits(amount.min(self.shadows[key].newest().burst / 1_000_000).max(1));
-        let Some(bucket) = process.refs[key] else { return };
-        let now = process.now(self.now);
-        self.asked[slot] += amount.whole();
-        let hot = process.hot.get(bucket);
-        hot.usage.asked = hot.usage.asked.plus(amount);
-        let first = !std::mem::replace(&mut hot.used, true);
-        if hot.waiting.is_empty() && self.admit(slot, process, key, amount) {
-            if first {
-                self.pump_at(slot, process, key, self.now);
-            }
-            return;
-        }
-        let hot = process.hot.get(bucket);
-        if self.plan.patience > 0 {
-            hot.waiting.push_back((now.plus(Nanos(self.plan.patience)), amount));
-        } else {
-            hot.usage.refused = true;
-            hot.usage.largest = hot.usage.largest.max(amount);
-        }
-        let at = process.clock.when(hot.told_at.plus(TELL_EVERY));
-        self.pump_at(slot, process, key, at);
-    }
-
-    /// Has the queue looked at, and the agent told, at `at`.
-    fn pump_at(&mut self, slot: usize, process: &mut Process, key: usize, at: u64) {
-        let Some(bucket) = process.refs[key] else { return };
-        let at = at.max(self.now);
-        let hot = process.hot.get(bucket);
-        if hot.pump_at.is_none_or(|planned| planned > at) {
-            hot.pump_at = Some(at);
-            self.at(at, Event::Pump { slot, life: process.life, key });
-        }
-    }
-
-    fn pump(&mut self, slot: usize, process: &mut Process, key: usize) {
-        let Some(bucket) = process.refs[key] else { return };
-        let hot = process.hot.get(bucket);
-        if hot.pump_at.is_none_or(|at| at > self.now) {
-            return;
-        }
-        hot.pump_at = None;
-        if process.runs_at(self.now) > self.now {
-            let at = process.runs_at(self.now);
-            return self.pump_at(slot, process, key, at);
-        }
-        self.serve_waiting(slot, process, key);
-        let now = process.now(self.now);
-        let hot = process.hot.get(bucket);
-        if now >= hot.told_at.plus(TELL_EVERY) {
-            hot.told_at = now;
-            process.agent.on_activity(now, bucket, &mut process.hot);
-            self.after(slot, process);
-        }
-        let hot = process.hot.get(bucket);
-        if hot.usage.refused || !hot.waiting.is_empty() {
-            let at = process.clock.when(hot.told_at.plus(TELL_EVERY));
-            self.pump_at(slot, process, key, at.max(self.now + 1));
-        }
-    }
-
-    /// Requests that wait are served in order, and give up at their deadline.
-    fn serve_waiting(&mut self, slot: usize, process: &mut Process, key: usize) {
-        let Some(bucket) = process.refs[key] else { return };
-        let now = process.now(self.now);
-        while let Some(&(deadline, amount)) = process.hot.get(bucket).waiting.front() {
-            if now < deadline && !self.admit(slot, process, key, amount) {
-                break;
-            }
-            process.hot.get(bucket).waiting.pop_front();
-        }
-        let hot = process.hot.get(bucket);
-        let missing = hot.waiting.front().and_then(|(_, amount)| hot.bucket.wait_for(*amount));
-        if let Some(wait) = missing.filter(|wait| *wait > Nanos::ZERO) {
-            let at = process.clock.when(now.plus(wait));
-            self.pump_at(slot, process, key, at.max(self.now + 1));
-        }
-    }
-
-    /// The hot path: one look at the clock, one step on the bucket.
-    fn admit(&mut self, slot: usize, process: &mut Process, key: usize, amount: Tokens) -> bool {
-        let Some(bucket) = process.refs[key] else { return false };
-        let now = process.now(self.now);
-        let hot = process.hot.get(bucket);
-        hot.bucket.settle(now, Tokens::ZERO);
-        let admitted = now < process.usable && hot.bucket.take(amount);
-        if admitted {
-            self.admissions += 1;
-            process.admitted[key] += amount.whole();
-            checks::admission(self, process, slot, key, amount);
-        }
-        admitted
-    }
-
-    // ---- the log
-
-    fn latency(&mut self) -> u64 {
-        let slow = self.rng.below(1_000) < self.plan.faults.slow && !self.quiet;
-        let median = self.plan.latency;
-        median / 2 + self.rng.below(median) + if slow { 10 * MS + self.rng.below(90 * MS) } else { 0 }
-    }
-
-    fn send(&mut self, slot: usize, process: &mut Process, bytes: Vec<u8>) {
-        let faults = if self.quiet { crate::plan::Faults::default() } else { self.plan.faults };
-        let mut at = self.now + self.latency() / 2;
-        let mut lost = false;
-        if process.mute_until > self.now {
-            lost = self.rng.below(2) == 0;
-            at += process.mute_until - self.now;
-            process.unheard_until = process.unheard_until.max(process.mute_until);
-        } else if self.outage_until > self.now {
-            lost = self.rng.below(2) == 0;
-            at += self.outage_until - self.now + self.rng.below(20 * MS);
-        } else if self.rng.below(1_000) < faults.lost {
-            process.unheard_until = process.unheard_until.max(self.now);
-            lost = true;
-        } else if self.rng.below(1_000) < faults.late {
-            at += self.rng.below(10 * SECOND);
-            process.unheard_until = process.unheard_until.max(at);
-        }
-        let copies = u64::from(!lost) + u64::from(self.rng.below(1_000) < faults.doubled);
-        for copy in 0..copies {
-            let at = if copy == 0 && !lost { at } else { at + self.rng.below(10 * SECOND) };
-            let sent = Sent { bytes: bytes.clone(), slot, life: process.life };
-            self.order += 1;
-            let record = self.order;
-            self.under_way.insert(record, sent);
-            self.at(at, Event::Append { record });
-        }
-    }
-
-    fn append(&mut self, record: u64) {
-        if self.outage_until > self.now {
-            let at = self.outage_until + self.rng.below(20 * MS);
-            return self.at(at, Event::Append { record });
-        }
-        let Some(Sent { bytes, slot, life }) = self.under_way.remove(&record) else { return };
-        let offset = self.log.len() as u64;
-        let decoded = Record::decode(&bytes).expect("agents write records");
-        let applied = self.head.apply(offset, &decoded);
-        if applied.session.is_ok() && matches!(decoded.sender, Sender::Hello { .. }) {
-            self.owners.insert(offset, Owner { slot, life, sent: record });
-        }
-        let ops = decoded.ops.iter().map(checks::op).collect::<Vec<_>>().join(", ");
-        let fate =
-            applied.session.map_or_else(|why| format!("ignored: {why:?}"), |session| format!("session {session}"));
-        self.note("appended", slot, format!("@{offset} seq {} {fate} [{ops}]", decoded.seq));
-        if decoded.ops.iter().any(|op| matches!(op, Op::Bye | Op::Evict { .. })) {
-            for session in self.owners.keys().filter(|session| !self.head.sessions().contains_key(session)) {
-                self.ended.entry(*session).or_insert(self.now);
-            }
-        }
-        self.log.push(bytes);
-        self.digests.push(digest(&self.head));
-        checks::fold(self);
-        for slot in 0..self.slots.len() {
-            if let Some(mut process) = self.slots[slot].take() {
-                self.plan_read(slot, &mut process);
-                self.slots[slot] = Some(process);
-            }
-        }
-    }
-
-    // ---- faults
-
-    fn fault(&mut self) {
-        if self.quiet {
-            return;
-        }
-        let next = self.now + self.rng.below(self.plan.faults.gap * 2);
-        self.at(next, Event::Fault);
-        let slot = self.rng.below(self.slots.len() as u64) as usize;
-        let Some(mut process) = self.slots[slot].take() else { return };
-        let stays = self.strike(slot, &mut process);
-        if stays {
-            self.slots[slot] = Some(process);
-        }
-    }
-
-    /// False if the process is no more.
-    fn strike(&mut self, slot: usize, process: &mut Process) -> bool {
-        let (faults, ttl, now) = (self.plan.faults, self.plan.ttl, self.now);
-        let local = process.now(now);
-        match self.rng.below(12) {
-            0 | 1 if faults.stops => {
-                let long = self.rng.below(2) == 0;
-                process.frozen_until = now + self.rng.below(if long { ttl * 5 / 2 } else { ttl * 11 / 10 });
-                self.note("is stopped", slot, format!("for {} ms", (process.frozen_until - now) / MS));
-                self.at(process.frozen_until, Event::Resume { slot, life: process.life });
-            }
-            2 if faults.stops => {
-                process.stalled_until = now + self.rng.below(ttl);
-                self.note("has no driver", slot, format!("for {} ms", (process.stalled_until - now) / MS));
-            }
-            3 | 4 if faults.crashes => {
-                self.note("crashes", slot, String::new());
-                let at = now + self.rng.below(3 * SECOND);
-                self.at(at, Event::Start { slot });
-                return false;
-            }
-            5 if faults.crashes && process.frozen_until <= now && !process.leaving => {
-                self.note("leaves", slot, String::new());
-                process.leaving = true;
-                process.agent.close(local, &mut process.hot);
-                self.after(slot, process);
-            }
-            6 if faults.cuts => {
-                process.mute_until = now + self.rng.below(3 * ttl);
-                self.note("is mute", slot, format!("for {} ms", (process.mute_until - now) / MS));
-            }
-            7 if faults.cuts => {
-                process.deaf_until = now + self.rng.below(3 * ttl);
-                self.note("is deaf", slot, format!("for {} ms", (process.deaf_until - now) / MS));
-                if self.rng.below(3) == 0 {
-                    process.mute_until = process.deaf_until;
-                    self.note("is mute as well", slot, String::new());
-                }
-            }
-            8 if faults.outages => {
-                let long = self.rng.below(4) == 0;
-                self.outage_until = now + self.rng.below(if long { 40 * SECOND } else { ttl });
-                self.note("log away", slot, format!("for {} ms", (self.outage_until - now) / MS));
-            }
-            9 if faults.defines && process.frozen_until <= now && process.refs.iter().all(Option::is_some) => {
-                let key = self.rng.below(self.ids.len() as u64) as usize;
-                let percent = [30, 50, 90, 150, 300][self.rng.below(5) as usize];
-                self.redefine(slot, process, key, percent);
-            }
-            10 if faults.gaps && process.frozen_until <= now => {
-                self.note("cannot read on", slot, String::new());
-                process.agent.on_gap(local, &mut process.hot);
-                process.forgot = self.order;
-                process.read = 0;
-                self.after(slot, process);
-                self.plan_read(slot, process);
-            }
-            11 if faults.removals && process.frozen_until <= now && !process.leaving => {
-                let key = self.rng.below(self.ids.len() as u64) as usize;
-                match process.refs[key].take() {
-                    Some(bucket) => {
-                        self.note("removes key", slot, key.to_string());
-                        process.agent.remove(local, bucket, &mut process.hot);
-                    }
-                    None => self.add_again(slot, process, key),
-                }
-                self.after(slot, process);
-                if process.refs[key].is_none() && self.rng.below(2) == 0 {
-                    // At once, before the release has been read back.
-                    self.add_again(slot, process, key);
-                    self.after(slot, process);
-                }
-            }
-            _ => {
-                process.deaf_until = now + self.rng.below(ttl / 20);
-                self.note("reads late", slot, format!("by {} ms", (process.deaf_until - now) / MS));
-            }
-        }
-        true
-    }
-
-    fn add_again(&mut self, slot: usize, process: &mut Process, key: usize) {
-        self.note("adds key again", slot, key.to_string());
-        let bucket = process.hot.open(process.now(self.now));
-        process.agent.add(self.ids[key].0, "simulated", self.ids[key].1, &self.limits[key], bucket);
-        process.refs[key] = Some(bucket);
-    }
-
-    pub fn redefine(&mut self, slot: usize, process: &mut Process, key: usize, percent: u64) {
-        let numbers = self.shadows[key].newest();
-        let base = self.limits[key];
-        let scale = |value: u64, of: u64| {
-            (u128::from(value) * u128::from(percent) / 100).clamp(u128::from(of / 10), u128::from(of) * 3) as u64
-        };
-        let rate = tidegate::core::units::Rate(scale(numbers.rate, base.rate().0));
-        let burst = Tokens(scale(numbers.burst, base.burst().0).max(1_000_000));
-        self.note("changes the limit", slot, format!("of key {key} to {} nano-permits/s, burst {}", rate.0, burst.0));
-        process.agent.define(self.ids[key].1, "simulated", rate, burst);
-        self.after(slot, process);
-    }
-
-    // ---- the end
 
     /// No more faults: everybody is there, hears and is heard.
     pub fn calm_down(&mut self) {
