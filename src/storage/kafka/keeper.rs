@@ -16,10 +16,14 @@ use std::time::{Duration, Instant};
 const STEADY: Duration = Duration::from_secs(30);
 /// Time between two tries while something is wrong.
 const RETRY: Duration = Duration::from_millis(500);
+/// A connection was lost, though other brokers answer: its partitions may lose their leaders a little later.
+const UNEASY: Duration = Duration::from_secs(15);
 /// However much news there is, looks are at least so far apart.
 const BETWEEN: Duration = Duration::from_millis(100);
-/// So long an answer may take before the cause, if one is known, is said aloud.
+/// So long an answer may take before the cause, if one is known, is said aloud: while nothing was reached yet, and later,
+/// when the cause may well be one broker of many.
 const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE_LATER: Duration = Duration::from_secs(2);
 
 /// A topic that was just created has no leaders for a moment: so many looks pass before that is trouble.
 const NEWBORN: u32 = 20;
@@ -66,7 +70,11 @@ impl Keeper {
 
     pub fn run(mut self) {
         let shared = self.mouth.shared.clone();
+        let mut uneasy_until = Instant::now();
         while !shared.stopping() {
+            if shared.health.cause().is_some() {
+                uneasy_until = Instant::now() + UNEASY;
+            }
             let pause = match self.look() {
                 Look::Stopped => return,
                 Look::Wrong(problem) => {
@@ -77,7 +85,11 @@ impl Keeper {
                     shared.health.reached();
                     let append = shared.health.append_failure().map(|code| words::append_error(code, &self.settings));
                     self.mouth.say(append);
-                    STEADY
+                    if Instant::now() < uneasy_until {
+                        RETRY
+                    } else {
+                        STEADY
+                    }
                 }
             };
             std::thread::sleep(BETWEEN);
@@ -219,7 +231,8 @@ impl Mouth {
 
     /// An answer takes long: says why, if the client knows. False: stop waiting.
     fn waiting(&mut self, waited: Duration, settings: &Checked) -> bool {
-        if waited > PATIENCE && self.told.is_none() {
+        let patience = if self.shared.partitions() == 0 { PATIENCE } else { PATIENCE_LATER };
+        if waited > patience && self.told.is_none() {
             if let Some(cause) = self.shared.health.cause() {
                 self.say(Some(words::unreachable(Some(cause), settings)));
             }
