@@ -118,7 +118,7 @@ fn as_text(finding: &Finding, files: usize) -> String {
 /// However small, an excess is never shown as 0.
 fn exact(permits: f64) -> String {
     match permits {
-        n if n == 0.0 => "0".into(),
+        0.0 => "0".into(),
         n if n < 0.001 => format!("{n:.1e}"),
         n if n < 1_000.0 => format!("{n:.3}").trim_end_matches('0').trim_end_matches('.').to_owned(),
         n => amount(n),

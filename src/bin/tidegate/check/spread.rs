@@ -32,7 +32,7 @@ impl Spread {
             seen += u128::from(count);
             seen >= enough
         });
-        found.map_or(0, |bin| top(bin)).min(self.longest)
+        found.map_or(0, top).min(self.longest)
     }
 }
 

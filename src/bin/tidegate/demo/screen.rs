@@ -41,7 +41,7 @@ impl Screen {
     pub fn show(&mut self, view: &View) -> std::io::Result<()> {
         match self {
             Screen::Terminal(terminal) => {
-                terminal.view = Some(view.clone());
+                terminal.view = Some(Box::new(view.clone()));
                 terminal.draw(None)
             }
             Screen::Lines => say(&line(view)),
@@ -94,7 +94,7 @@ pub struct Terminal {
     /// Lines of the frame that stand above the cursor.
     drawn: u16,
     /// What the frame shows.
-    view: Option<View>,
+    view: Option<Box<View>>,
 }
 
 impl Terminal {
