@@ -4,6 +4,8 @@
 //! its own default clock (quanta: the processor's counter) and with a clock of the same safety as Tidegate's refill
 //! (`CLOCK_BOOTTIME`, which counts suspension).
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark stops where something is wrong")]
+
 use criterion::{criterion_group, criterion_main, Criterion};
 use governor::clock::{Clock, Reference};
 use governor::nanos::Nanos;

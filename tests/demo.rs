@@ -1,5 +1,7 @@
 //! What `tidegate demo` and `tidegate check` promise to those who run them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};

@@ -3,6 +3,8 @@
 //! `UPDATE_EXPECT=1 cargo test --test records` writes files that are missing; an existing one is never
 //! overwritten: a change there is a new format and a new folder.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
+
 use std::path::PathBuf;
 use tidegate::core::placement::{bucket_id, limit_id};
 use tidegate::core::record::{Amounts, Claim, Define, Op, Record, Sender};

@@ -15,5 +15,8 @@ fn the_reference_of_the_properties_is_the_one_in_the_code() {
         std::fs::write(path, &page).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == page, "docs/reference/config.md is out of date: TIDEGATE_UPDATE_REFERENCE=1 cargo test --test reference");
+    assert!(
+        committed == page,
+        "docs/reference/config.md is out of date: TIDEGATE_UPDATE_REFERENCE=1 cargo test --test reference"
+    );
 }

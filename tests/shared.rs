@@ -1,6 +1,8 @@
 //! What runtimes promise that share limits through one log: here a log in memory, with the real driver threads and
 //! the real clock. The promises under faults are proven in `simulation`, and shown on Kafka in `kafka`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
+
 use std::time::{Duration, Instant};
 use tidegate::runtime::decision::DENIED;
 use tidegate::storage::memory::MemoryHub;

@@ -1,5 +1,7 @@
 //! The walls between the layers stand.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
+
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

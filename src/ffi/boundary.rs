@@ -97,7 +97,7 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, length: usize, what: &str)
 pub(super) unsafe fn known_struct<'a, T>(pointer: *const T, what: &str) -> Result<&'a T, Error> {
     // SAFETY: every such struct begins with its size.
     let size = unsafe { pointer.cast::<u32>().as_ref() }.ok_or_else(|| null(what))?;
-    let (size, ours) = (*size as usize, std::mem::size_of::<T>());
+    let (size, ours) = (*size as usize, size_of::<T>());
     check_size(size, ours, what)?;
     // SAFETY: the caller vouches for `size` bytes.
     let tail = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>().add(ours), size - ours) };
@@ -116,7 +116,7 @@ pub(super) unsafe fn known_struct<'a, T>(pointer: *const T, what: &str) -> Resul
 pub(super) unsafe fn fill_struct<T: Copy>(pointer: *mut T, mut value: T, what: &str) -> Result<(), Error> {
     // SAFETY: every such struct begins with its size.
     let size = unsafe { pointer.cast::<u32>().as_ref() }.ok_or_else(|| null(what))?;
-    let (theirs, ours) = (*size as usize, std::mem::size_of::<T>());
+    let (theirs, ours) = (*size as usize, size_of::<T>());
     check_size(theirs, ours, what)?;
     let written = theirs.min(ours);
     // SAFETY: both sides have `written` bytes; the struct's own size stays what the caller set.

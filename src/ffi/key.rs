@@ -7,20 +7,20 @@ use crate::{Basis, Decision, KeyId};
 use std::time::Duration;
 
 /// The decision rests on a limit of this process alone.
-pub const TIDEGATE_BASIS_LOCAL: u16 = 0;
+pub(super) const TIDEGATE_BASIS_LOCAL: u16 = 0;
 /// On this process's share of a limit that many processes have.
-pub const TIDEGATE_BASIS_SHARED: u16 = 1;
+pub(super) const TIDEGATE_BASIS_SHARED: u16 = 1;
 /// On the last share, in an outage, under the policy keep_share.
-pub const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
+pub(super) const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
 /// On nothing, in an outage, under the policy allow.
-pub const TIDEGATE_BASIS_ALLOWED: u16 = 3;
+pub(super) const TIDEGATE_BASIS_ALLOWED: u16 = 3;
 /// There is no share yet, or no more.
-pub const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
+pub(super) const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
 
 /// The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct tidegate_decision_t {
+pub(super) struct tidegate_decision_t {
     /// When to come back, in nanoseconds from now: 0 when granted, UINT64_MAX when it can never be.
     pub retry_after_ns: u64,
     /// Whole permits left in this process's share right after; a hint.
@@ -36,7 +36,7 @@ pub struct tidegate_decision_t {
 /// One key as this process sees it.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct tidegate_key_status_t {
+pub(super) struct tidegate_key_status_t {
     /// sizeof(tidegate_key_status_t)
     pub struct_size: u32,
     /// TIDEGATE_BASIS_* of a decision now.
@@ -70,7 +70,7 @@ pub struct tidegate_key_status_t {
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_key_try_acquire(
+pub(super) unsafe extern "C" fn tidegate_key_try_acquire(
     key: u64,
     permits: u64,
     decision_out: *mut tidegate_decision_t,
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_key_acquire(
+pub(super) unsafe extern "C" fn tidegate_key_acquire(
     key: u64,
     permits: u64,
     timeout_ns: u64,
@@ -106,7 +106,10 @@ pub unsafe extern "C" fn tidegate_key_acquire(
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_key_peek(key: u64, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
+pub(super) unsafe extern "C" fn tidegate_key_peek(
+    key: u64,
+    decision_out: *mut tidegate_decision_t,
+) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::peek(KeyId(key)), decision_out) } })
 }
@@ -116,7 +119,10 @@ pub unsafe extern "C" fn tidegate_key_peek(key: u64, decision_out: *mut tidegate
 /// # Safety
 /// `status_out` is NULL or points at `struct_size` writable bytes that begin with that size.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_key_status(key: u64, status_out: *mut tidegate_key_status_t) -> tidegate_status_t {
+pub(super) unsafe extern "C" fn tidegate_key_status(
+    key: u64,
+    status_out: *mut tidegate_key_status_t,
+) -> tidegate_status_t {
     boundary!(TIDEGATE_E_BUG, {
         if status_out.is_null() {
             return TIDEGATE_E_ARGUMENT;
@@ -148,7 +154,7 @@ pub unsafe extern "C" fn tidegate_key_status(key: u64, status_out: *mut tidegate
 
 /// Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
 #[no_mangle]
-pub extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
+pub(super) extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
     boundary!(TIDEGATE_E_BUG, {
         match crate::runtime::release(KeyId(key)) {
             Ok(()) => 0,
@@ -172,9 +178,9 @@ const _: () = assert!(TIDEGATE_BASIS_SHARED == Basis::Shared as u16);
 const _: () = assert!(TIDEGATE_BASIS_KEPT_SHARE == Basis::KeptShare as u16);
 const _: () = assert!(TIDEGATE_BASIS_ALLOWED == Basis::Allowed as u16);
 const _: () = assert!(TIDEGATE_BASIS_NO_SHARE == Basis::NoShare as u16);
-const _: () = assert!(std::mem::size_of::<tidegate_decision_t>() == 24);
+const _: () = assert!(size_of::<tidegate_decision_t>() == 24);
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == 16);
-const _: () = assert!(std::mem::size_of::<Decision>() == 24 && std::mem::align_of::<Decision>() == 8);
+const _: () = assert!(size_of::<Decision>() == 24 && align_of::<Decision>() == 8);
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, basis) == std::mem::offset_of!(Decision, basis));
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, tier) == std::mem::offset_of!(Decision, tier));
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == std::mem::offset_of!(Decision, status));

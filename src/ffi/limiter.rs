@@ -8,21 +8,21 @@ use crate::{Error, ErrorKind, Limit, Limiter, Nanos, Outage};
 use std::ffi::c_char;
 
 /// A token bucket: `permits` per `period_ns`, at most `burst` at once.
-pub const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
+pub(super) const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
 
 /// As the property on.outage says.
-pub const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
+pub(super) const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
 /// Go on with the last share.
-pub const TIDEGATE_OUTAGE_KEEP_SHARE: u32 = 1;
+pub(super) const TIDEGATE_OUTAGE_KEEP_SHARE: u32 = 1;
 /// Refuse when the share could not be renewed.
-pub const TIDEGATE_OUTAGE_DENY: u32 = 2;
+pub(super) const TIDEGATE_OUTAGE_DENY: u32 = 2;
 /// Let everything through, and count it.
-pub const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
+pub(super) const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
 
 /// A limit: the numbers of the whole fleet.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct tidegate_limit_t {
+pub(super) struct tidegate_limit_t {
     /// sizeof(tidegate_limit_t)
     pub struct_size: u32,
     /// TIDEGATE_LIMIT_*
@@ -40,7 +40,7 @@ pub struct tidegate_limit_t {
 }
 
 /// A named limit. Keeps its runtime open.
-pub struct tidegate_limiter_t {
+pub(super) struct tidegate_limiter_t {
     limiter: Limiter,
 }
 
@@ -51,7 +51,7 @@ pub struct tidegate_limiter_t {
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_limiter_create(
+pub(super) unsafe extern "C" fn tidegate_limiter_create(
     runtime: *mut tidegate_runtime_t,
     name: *const c_char,
     name_len: usize,
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn tidegate_limiter_create(
 /// # Safety
 /// `limiter` is NULL or came from this library and was not given back.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
+pub(super) unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
     boundary!((), {
         if !limiter.is_null() {
             // SAFETY: it was made by Box::into_raw and is given back once.
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t)
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub unsafe extern "C" fn tidegate_limiter_key(
+pub(super) unsafe extern "C" fn tidegate_limiter_key(
     limiter: *mut tidegate_limiter_t,
     value: *const c_char,
     value_len: usize,

@@ -79,4 +79,4 @@ impl Decision {
     }
 }
 
-const _: () = assert!(std::mem::size_of::<Decision>() == 24);
+const _: () = assert!(size_of::<Decision>() == 24);

@@ -303,7 +303,7 @@ pub(super) fn lock_for_fork() -> MutexGuard<'static, Free> {
     FREE.lock()
 }
 
-const _: () = assert!(std::mem::size_of::<Slot>() == 128);
+const _: () = assert!(size_of::<Slot>() == 128);
 const _: () = assert!(CREDIT_BITS > 32 && KeyId(0).0 == 0);
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ struct Cursor {
 }
 
 impl MemoryHub {
+    /// An empty log.
     pub fn new(partitions: u32) -> MemoryHub {
         let hub = Hub {
             partitions: vec![Vec::new(); partitions as usize],
@@ -63,6 +64,7 @@ impl MemoryHub {
         MemoryHub { hub: Arc::new(Mutex::new(hub)) }
     }
 
+    /// One more user of the log; it is told what happens through `events`.
     pub fn open(&self, events: Sender<StorageEvent>) -> MemoryLog {
         let mut hub = self.hub.lock();
         let id = hub.next_id;

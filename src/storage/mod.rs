@@ -10,6 +10,7 @@ pub mod memory;
 use std::time::Duration;
 
 /// What a storage says to the driver, through the one channel the driver waits on.
+#[allow(missing_docs, reason = "a variant's comment names its fields")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageEvent {
     /// The log is there and was checked: partitions may be followed and appended to.
@@ -66,6 +67,7 @@ pub struct StorageInfo {
     pub replication: u32,
     /// Time from append to acknowledgement over the last 1024 acknowledged appends; zero before the first.
     pub append_p50: Duration,
+    /// The same, 99th percentile.
     pub append_p99: Duration,
     /// Since the last acknowledged append; `None` before the first.
     pub ack_age: Option<Duration>,

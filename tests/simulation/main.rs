@@ -11,6 +11,8 @@
 //! Checked after every event: what was admitted against an exact bucket in true time; what could be admitted against
 //! the same; that every process's state equals the log's; and after each history, that everything works again.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test with a main of its own")]
+
 mod checks;
 mod plan;
 mod process;

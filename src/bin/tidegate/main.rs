@@ -1,5 +1,7 @@
 //! The `tidegate` program: a worker that spends a limit, the checker of what workers admitted, and the demonstration.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program, not the library")]
+
 mod check;
 mod demo;
 mod failure;

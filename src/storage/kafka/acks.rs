@@ -27,17 +27,17 @@ pub(super) struct AckTimes {
 }
 
 impl Acks {
-    pub fn new() -> Acks {
+    pub(super) fn new() -> Acks {
         let kept = Kept { micros: Vec::with_capacity(KEPT), next: 0, last: None };
         Acks { start: Instant::now(), kept: Mutex::new(kept), failed: AtomicU64::new(0) }
     }
 
     /// The moment of an append, for `acked`.
-    pub fn stamp(&self) -> usize {
+    pub(super) fn stamp(&self) -> usize {
         self.start.elapsed().as_micros() as usize
     }
 
-    pub fn acked(&self, stamp: usize) {
+    pub(super) fn acked(&self, stamp: usize) {
         let took = self.stamp().saturating_sub(stamp).min(u32::MAX as usize) as u32;
         let mut kept = self.kept.lock();
         let next = kept.next;
@@ -50,15 +50,15 @@ impl Acks {
         kept.last = Some(Instant::now());
     }
 
-    pub fn failed(&self) {
+    pub(super) fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn failures(&self) -> u64 {
+    pub(super) fn failures(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    pub fn times(&self) -> AckTimes {
+    pub(super) fn times(&self) -> AckTimes {
         let (mut sorted, last) = {
             let kept = self.kept.lock();
             (kept.micros.clone(), kept.last)

@@ -52,7 +52,7 @@ type Options = *const sys::rd_kafka_AdminOptions_t;
 type Waiting<'a> = &'a mut dyn FnMut(Duration) -> bool;
 
 impl Admin {
-    pub fn new(consumer: Arc<Consumer>, topic: &str) -> Admin {
+    pub(super) fn new(consumer: Arc<Consumer>, topic: &str) -> Admin {
         Admin { consumer, topic: CString::new(topic).expect("a checked topic name") }
     }
 
@@ -96,7 +96,7 @@ impl Admin {
     }
 
     /// The cluster and the topic as any broker knows them: works without a controller, too.
-    pub fn look(&self, waiting: Waiting<'_>) -> Result<Cluster, Failed> {
+    pub(super) fn look(&self, waiting: Waiting<'_>) -> Result<Cluster, Failed> {
         let name = self.topic.to_str().expect("a checked topic name");
         let start = Instant::now();
         let mut slice = SLICE;
@@ -138,7 +138,7 @@ impl Admin {
     }
 
     /// Changes when a topic is deleted and created again under the same name. `None`: not known now.
-    pub fn topic_id(&self, waiting: Waiting<'_>) -> Result<Option<(i64, i64)>, Failed> {
+    pub(super) fn topic_id(&self, waiting: Waiting<'_>) -> Result<Option<(i64, i64)>, Failed> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS as OP;
         let event = self.ask(
             OP,
@@ -167,7 +167,7 @@ impl Admin {
     }
 
     /// Creates the topic; fine if somebody else was faster.
-    pub fn create(
+    pub(super) fn create(
         &self,
         partitions: u32,
         replication: u16,
@@ -223,7 +223,7 @@ impl Admin {
     }
 
     /// The topic's settings by name.
-    pub fn settings(&self, waiting: Waiting<'_>) -> Result<BTreeMap<String, String>, Failed> {
+    pub(super) fn settings(&self, waiting: Waiting<'_>) -> Result<BTreeMap<String, String>, Failed> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS as OP;
         let event = self.ask(
             OP,

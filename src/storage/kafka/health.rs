@@ -19,12 +19,12 @@ struct State {
 }
 
 impl Health {
-    pub fn new() -> Health {
+    pub(super) fn new() -> Health {
         Health { state: Mutex::new(State::default()), changed: Condvar::new() }
     }
 
     /// A client could not do something. Single brokers come and go: the keeper finds out whether it matters.
-    pub fn client_error(&self, code: RDKafkaErrorCode, text: &str) {
+    pub(super) fn client_error(&self, code: RDKafkaErrorCode, text: &str) {
         // The client looks for a group coordinator that Tidegate does not use; not being allowed to find one is fine.
         if code == RDKafkaErrorCode::GroupAuthorizationFailed {
             return;
@@ -37,11 +37,11 @@ impl Health {
         self.changed.notify_all();
     }
 
-    pub fn append_failed(&self, code: RDKafkaErrorCode) {
+    pub(super) fn append_failed(&self, code: RDKafkaErrorCode) {
         self.set_append(Some(code));
     }
 
-    pub fn append_worked(&self) {
+    pub(super) fn append_worked(&self) {
         self.set_append(None);
     }
 
@@ -55,26 +55,26 @@ impl Health {
     }
 
     /// Makes the keeper look again.
-    pub fn look(&self) {
+    pub(super) fn look(&self) {
         self.state.lock().news = true;
         self.changed.notify_all();
     }
 
-    pub fn cause(&self) -> Option<(RDKafkaErrorCode, String)> {
+    pub(super) fn cause(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.state.lock().cause.clone()
     }
 
-    pub fn append_failure(&self) -> Option<RDKafkaErrorCode> {
+    pub(super) fn append_failure(&self) -> Option<RDKafkaErrorCode> {
         self.state.lock().append
     }
 
     /// Kafka answered.
-    pub fn reached(&self) {
+    pub(super) fn reached(&self) {
         self.state.lock().cause = None;
     }
 
     /// Until there is news, at most so long.
-    pub fn wait(&self, timeout: Duration) {
+    pub(super) fn wait(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
         while !state.news && Instant::now() < deadline {

@@ -54,7 +54,7 @@ enum Look {
 }
 
 impl Keeper {
-    pub fn new(admin: Admin, settings: Checked, shared: Arc<Shared>) -> Keeper {
+    pub(super) fn new(admin: Admin, settings: Checked, shared: Arc<Shared>) -> Keeper {
         Keeper {
             admin,
             settings,
@@ -68,7 +68,7 @@ impl Keeper {
         }
     }
 
-    pub fn run(mut self) {
+    pub(super) fn run(mut self) {
         let shared = self.mouth.shared.clone();
         let mut uneasy_until = Instant::now();
         while !shared.stopping() {

@@ -11,6 +11,7 @@ use rdkafka::producer::DefaultProducerContext;
 /// What an empty fetch waits; on the mock this is how late records are read.
 const FETCH_WAIT_MS: &str = "5";
 
+/// A stand-in for Kafka in this process: librdkafka's mock cluster, which keeps its log in memory.
 pub struct MockBroker {
     cluster: MockCluster<'static, DefaultProducerContext>,
     brokers: i32,

@@ -44,7 +44,7 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     /// The queue of records and errors.
-    pub fn of_consumer(consumer: &Arc<Consumer>) -> Queue {
+    pub(super) fn of_consumer(consumer: &Arc<Consumer>) -> Queue {
         // SAFETY: the client is alive, and stays so as long as the queue.
         let raw = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         assert!(!raw.is_null(), "a consumer with a group id has a queue");
@@ -52,29 +52,29 @@ impl Queue {
     }
 
     /// A queue for the answers of admin calls.
-    pub fn for_answers(consumer: &Arc<Consumer>) -> Queue {
+    pub(super) fn for_answers(consumer: &Arc<Consumer>) -> Queue {
         // SAFETY: as above.
         let raw = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         Queue { raw, _consumer: consumer.clone() }
     }
 
-    pub fn raw(&self) -> *mut sys::rd_kafka_queue_t {
+    pub(super) fn raw(&self) -> *mut sys::rd_kafka_queue_t {
         self.raw
     }
 
     /// Ends a poll that waits, in whatever thread. One that does not wait yet may miss it.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         // SAFETY: the queue is alive.
         unsafe { sys::rd_kafka_queue_yield(self.raw) }
     }
 
-    pub fn poll_event(&self, timeout: Duration) -> Option<Event> {
+    pub(super) fn poll_event(&self, timeout: Duration) -> Option<Event> {
         // SAFETY: the queue is alive; the event is destroyed by `Event`.
         let raw = unsafe { sys::rd_kafka_queue_poll(self.raw, timeout.as_millis() as i32) };
         (!raw.is_null()).then_some(Event(raw))
     }
 
-    pub fn poll(&self, timeout: Duration) -> Polled {
+    pub(super) fn poll(&self, timeout: Duration) -> Polled {
         self.poll_event(timeout).map_or(Polled::Nothing, |event| event.read())
     }
 }
@@ -101,16 +101,16 @@ impl Drop for Queue {
 pub(super) struct Event(*mut sys::rd_kafka_event_t);
 
 impl Event {
-    pub fn raw(&self) -> *mut sys::rd_kafka_event_t {
+    pub(super) fn raw(&self) -> *mut sys::rd_kafka_event_t {
         self.0
     }
 
-    pub fn code(&self) -> RDKafkaErrorCode {
+    pub(super) fn code(&self) -> RDKafkaErrorCode {
         // SAFETY: the event is alive.
         unsafe { sys::rd_kafka_event_error(self.0) }.into()
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         // SAFETY: the event is alive, and so is its text.
         text(unsafe { sys::rd_kafka_event_error_string(self.0) })
     }

@@ -46,7 +46,7 @@ struct Reading {
 const START: Offset = Offset::Offset(0);
 
 impl Reader {
-    pub fn new(consumer: Arc<Consumer>, topic: &str, shared: Arc<Shared>) -> Reader {
+    pub(super) fn new(consumer: Arc<Consumer>, topic: &str, shared: Arc<Shared>) -> Reader {
         let queue = Queue::of_consumer(&consumer);
         *shared.reader.lock() = Some(Queue::of_consumer(&consumer));
         let topic_c = CString::new(topic).expect("a checked topic name");
@@ -54,7 +54,7 @@ impl Reader {
         Reader { consumer, queue, shared, topic, topic_c, reading: BTreeMap::new(), round: 0, due: None }
     }
 
-    pub fn run(mut self) {
+    pub(super) fn run(mut self) {
         while !self.shared.stopping() {
             if self.shared.take_changed() {
                 self.follow_what_is_wanted();

@@ -5,7 +5,7 @@
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub fn of(properties: &[(String, String)]) -> Secrets {
+    pub(super) fn of(properties: &[(String, String)]) -> Secrets {
         let mut values: Vec<String> = properties
             .iter()
             .filter(|(name, value)| secret(name) && !value.is_empty())
@@ -16,7 +16,7 @@ impl Secrets {
         Secrets(values)
     }
 
-    pub fn hide(&self, text: &str) -> String {
+    pub(super) fn hide(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, value| text.replace(value.as_str(), "***"))
     }
 }

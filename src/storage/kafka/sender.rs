@@ -27,14 +27,14 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    pub fn new(topic: &str, config: ClientConfig, health: Arc<Health>) -> KafkaResult<Appender> {
+    pub(super) fn new(topic: &str, config: ClientConfig, health: Arc<Health>) -> KafkaResult<Appender> {
         let acks = Arc::new(Acks::new());
         let slot = Mutex::new(Some(Arc::new(producer(&config, &acks, &health)?)));
         Ok(Appender { topic: topic.to_owned(), config, slot, acks, health, restarts: AtomicU64::new(0) })
     }
 
     /// Into librdkafka's bounded queue, or not at all. Copies the record.
-    pub fn append(&self, partition: u32, record: &[u8]) -> bool {
+    pub(super) fn append(&self, partition: u32, record: &[u8]) -> bool {
         let sent = match self.slot.lock().as_ref() {
             Some(producer) => {
                 let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, self.acks.stamp())
@@ -50,12 +50,12 @@ impl Appender {
         sent
     }
 
-    pub fn restarts(&self) -> u64 {
+    pub(super) fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Relaxed)
     }
 
     /// Waits until everything is acknowledged or failed.
-    pub fn flush(&self, timeout: Duration) {
+    pub(super) fn flush(&self, timeout: Duration) {
         let producer = self.slot.lock().clone();
         if let Some(producer) = producer {
             let _ = producer.flush(timeout);
@@ -63,7 +63,7 @@ impl Appender {
     }
 
     /// Serves acknowledgements until the log is closed, then ends the producer.
-    pub fn run(&self, shared: &Shared) {
+    pub(super) fn run(&self, shared: &Shared) {
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             producer.poll(ROUND);

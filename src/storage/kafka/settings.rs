@@ -11,13 +11,14 @@ pub const DEFAULT_TOPIC: &str = "rate-limiter-state";
 /// The default number of partitions of a topic that Tidegate creates.
 pub const DEFAULT_PARTITIONS: u32 = 12;
 /// Copies of each partition under `replication = auto`, on a cluster that has so many brokers.
-pub const AUTO_REPLICATION: u16 = 3;
+pub(super) const AUTO_REPLICATION: u16 = 3;
 
 /// Copies of each partition of a topic that Tidegate creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replication {
     /// Three, or as many as there are brokers.
     Auto,
+    /// So many; refused when there are fewer brokers.
     Factor(u16),
 }
 
@@ -26,13 +27,16 @@ pub enum Replication {
 pub struct KafkaSettings {
     /// The log is `{topic}-claims`.
     pub topic: String,
+    /// Of topics that Tidegate creates; existing ones keep theirs.
     pub partitions: u32,
+    /// Of topics that Tidegate creates.
     pub replication: Replication,
     /// librdkafka's own properties, passed on unchanged.
     pub client: Vec<(String, String)>,
 }
 
 impl KafkaSettings {
+    /// Everything as Tidegate has it by default.
     pub fn new(bootstrap_servers: &str) -> KafkaSettings {
         KafkaSettings {
             topic: DEFAULT_TOPIC.into(),
@@ -42,11 +46,13 @@ impl KafkaSettings {
         }
     }
 
+    /// The same with one more property of librdkafka.
     pub fn with(mut self, property: &str, value: &str) -> KafkaSettings {
         self.client.push((property.into(), value.into()));
         self
     }
 
+    /// The topic that the log is.
     pub fn claims_topic(&self) -> String {
         format!("{}-claims", self.topic)
     }
@@ -68,7 +74,9 @@ impl fmt::Debug for KafkaSettings {
 /// A setting that cannot work, in words that name the property and the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
+    /// Its name.
     pub property: String,
+    /// What is wrong, and the cure.
     pub message: String,
 }
 

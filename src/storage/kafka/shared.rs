@@ -38,7 +38,7 @@ pub(super) struct Follow {
 }
 
 impl Shared {
-    pub fn new(events: Sender<StorageEvent>, health: Arc<Health>) -> Shared {
+    pub(super) fn new(events: Sender<StorageEvent>, health: Arc<Health>) -> Shared {
         Shared {
             events,
             stop: AtomicBool::new(false),
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     /// Waits for room; gives up only when the log is closed or nobody listens any more.
-    pub fn send(&self, event: StorageEvent) {
+    pub(super) fn send(&self, event: StorageEvent) {
         let mut event = event;
         while !self.stopping() {
             match self.events.send_timeout(event, LOOK) {
@@ -65,17 +65,17 @@ impl Shared {
         }
     }
 
-    pub fn stopping(&self) -> bool {
+    pub(super) fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.health.look();
         self.wake_reader();
     }
 
-    pub fn wake_reader(&self) {
+    pub(super) fn wake_reader(&self) {
         self.changed.store(true, Ordering::Release);
         if let Some(queue) = self.reader.lock().as_ref() {
             queue.wake();
@@ -83,11 +83,11 @@ impl Shared {
     }
 
     /// Whether the reader has something to look at.
-    pub fn take_changed(&self) -> bool {
+    pub(super) fn take_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::AcqRel)
     }
 
-    pub fn topic_is(&self, partitions: u32, replication: u32) {
+    pub(super) fn topic_is(&self, partitions: u32, replication: u32) {
         self.replication.store(replication, Ordering::Release);
         self.partitions.store(partitions, Ordering::Release);
         // Who hears of the topic may append at once, and nothing is read before everybody heard of it.
@@ -97,25 +97,25 @@ impl Shared {
     }
 
     /// Partitions that the reader may read: 0 until the topic was announced.
-    pub fn readable(&self) -> u32 {
+    pub(super) fn readable(&self) -> u32 {
         self.readable.load(Ordering::Acquire)
     }
 
     /// 0 until known.
-    pub fn partitions(&self) -> u32 {
+    pub(super) fn partitions(&self) -> u32 {
         self.partitions.load(Ordering::Acquire)
     }
 
-    pub fn replication(&self) -> u32 {
+    pub(super) fn replication(&self) -> u32 {
         self.replication.load(Ordering::Acquire)
     }
 
-    pub fn start_over(&self) {
+    pub(super) fn start_over(&self) {
         self.round.fetch_add(1, Ordering::AcqRel);
         self.wake_reader();
     }
 
-    pub fn round(&self) -> u64 {
+    pub(super) fn round(&self) -> u64 {
         self.round.load(Ordering::Acquire)
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub fn new(kind: impl Into<String>, fatal: bool, message: impl Into<String>) -> Problem {
+    pub(super) fn new(kind: impl Into<String>, fatal: bool, message: impl Into<String>) -> Problem {
         Problem { kind: kind.into(), message: message.into(), fatal }
     }
 }
