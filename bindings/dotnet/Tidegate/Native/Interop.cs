@@ -1,0 +1,84 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Tidegate.Native;
+
+/// <summary>Text, time and status between the two worlds.</summary>
+internal static unsafe class Interop
+{
+    /// <summary>UTF-16 that fits a stack buffer is encoded there: most names and keys are short.</summary>
+    internal const int StackBytes = 256;
+
+    // Half of a surrogate pair is no text: replacing it silently would make one key out of two.
+    private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
+
+    /// <summary>Copies a text of the library's and frees it.</summary>
+    internal static string TakeText(nint text)
+    {
+        try
+        {
+            return Text(NativeMethods.tidegate_text_data(text));
+        }
+        finally
+        {
+            NativeMethods.tidegate_text_free(text);
+        }
+    }
+
+    internal static string Text(byte* utf8) => Marshal.PtrToStringUTF8((nint)utf8) ?? "";
+
+    /// <summary>Throws for a negative status, and frees the error that came with it.</summary>
+    internal static void Check(int status, nint error)
+    {
+        if (status < 0)
+        {
+            throw TidegateException.Take(status, error);
+        }
+    }
+
+    /// <summary>Nanoseconds of a time-out; <see cref="Timeout.InfiniteTimeSpan"/> is the longest there is.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Any other negative time.</exception>
+    internal static ulong TimeoutNs(TimeSpan timeout, string name) =>
+        timeout == Timeout.InfiniteTimeSpan ? ulong.MaxValue : Nanoseconds(timeout, name);
+
+    internal static ulong Nanoseconds(TimeSpan time, string name)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(time, TimeSpan.Zero, name);
+        ulong ticks = (ulong)time.Ticks;
+        return ticks > ulong.MaxValue / TimeSpan.NanosecondsPerTick ? ulong.MaxValue : ticks * TimeSpan.NanosecondsPerTick;
+    }
+
+    /// <summary>Rounded up: coming back early would be refused again. "Never" is <see cref="TimeSpan.MaxValue"/>.</summary>
+    internal static TimeSpan Time(ulong nanoseconds) => nanoseconds == ulong.MaxValue
+        ? TimeSpan.MaxValue
+        : TimeSpan.FromTicks((long)(nanoseconds / TimeSpan.NanosecondsPerTick)
+            + (nanoseconds % TimeSpan.NanosecondsPerTick == 0 ? 0 : 1));
+
+    internal static long Count(ulong count) => (long)Math.Min(count, long.MaxValue);
+
+    /// <summary>Encodes a text on the stack or in a rented buffer; dispose gives that back.</summary>
+    internal ref struct Utf8
+    {
+        private byte[]? _rented;
+
+        internal Utf8(ReadOnlySpan<char> text, Span<byte> stack)
+        {
+            int most = Strict.GetMaxByteCount(text.Length);
+            Span<byte> buffer = most <= stack.Length ? stack : _rented = ArrayPool<byte>.Shared.Rent(most);
+            Bytes = buffer[..Strict.GetBytes(text, buffer)];
+        }
+
+        internal ReadOnlySpan<byte> Bytes { get; }
+
+        internal void Dispose()
+        {
+            if (_rented is not null)
+            {
+                // Values of properties may be secrets.
+                ArrayPool<byte>.Shared.Return(_rented, clearArray: true);
+                _rented = null;
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+using System.Diagnostics;
+using Tidegate.Native;
+
+namespace Tidegate;
+
+/// <summary>
+/// A key of a limiter: the bucket of one tenant, user or topic. It holds a 64-bit id and nothing else: copy it freely
+/// and use it from any thread. One that is out of date, or the default value, makes every call throw
+/// <see cref="TidegateException"/> with <see cref="TidegateStatus.Stale"/>, and harms nobody.
+/// </summary>
+/// <remarks>
+/// An ordinary no is a value; a failure is a <see cref="TidegateException"/>. Resolve a key once with
+/// <see cref="TidegateLimiter.GetKey(string)"/>, keep it, and decide with it.
+/// </remarks>
+public readonly record struct TidegateKey
+{
+    /// <summary>Longest nap between two tries of a wait: what the fleet gives to this process may grow meanwhile.</summary>
+    private const long LongestNapMs = 1_000;
+
+    internal TidegateKey(ulong id) => Id = id;
+
+    /// <summary>Its id in the C ABI.</summary>
+    public ulong Id { get; }
+
+    /// <summary>Takes <paramref name="permits"/> now or not at all. Never waits, allocates nothing: some nanoseconds.</summary>
+    /// <returns>Whether they were taken.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A negative number.</exception>
+    /// <exception cref="TidegateException">0 permits, a key that is out of date, or a defect.</exception>
+    public unsafe bool TryAcquire(long permits = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, null);
+        return status <= 0 ? status == 0 || Fail(status) : false;
+    }
+
+    /// <summary>The same, with the reason and the time to come back.</summary>
+    /// <inheritdoc cref="TryAcquire(long)"/>
+    public unsafe bool TryAcquire(long permits, out TidegateDecision decision)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        TidegateDecision made;
+        int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, &made);
+        decision = made;
+        return status <= 0 ? status == 0 || Fail(status) : false;
+    }
+
+    /// <summary>
+    /// Takes <paramref name="permits"/>, blocking this thread until they come, behind those who came earlier. While
+    /// somebody waits here, nobody overtakes with <see cref="TryAcquire(long)"/>.
+    /// </summary>
+    /// <param name="permits">How many; at least 1.</param>
+    /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = a year.</param>
+    /// <returns>Granted, never, or timed out (denied, when the time-out is zero): then nothing was taken.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
+    /// <exception cref="TidegateException">
+    /// 0 permits, a key that is out of date, one whose runtime is closed meanwhile, or 65,536 wait already.
+    /// </exception>
+    public unsafe TidegateDecision Acquire(long permits, TimeSpan timeout)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        TidegateDecision made;
+        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
+        Check(NativeMethods.tidegate_key_acquire(Id, (ulong)permits, most, &made));
+        return made;
+    }
+
+    /// <summary>
+    /// Takes <paramref name="permits"/>, waiting for them without a thread. Completes at once, and allocates nothing,
+    /// when they are there.
+    /// </summary>
+    /// <param name="permits">How many; at least 1.</param>
+    /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = without end.</param>
+    /// <param name="cancellationToken">Ends the wait; nothing was taken then.</param>
+    /// <returns>Granted, never, or timed out (denied, when the time-out is zero): then nothing was taken.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled before the permits came.</exception>
+    /// <exception cref="TidegateException">0 permits, or a key that is out of date.</exception>
+    /// <remarks>
+    /// It tries again whenever a refusal said that it may succeed. Unlike <see cref="Acquire"/> it stands in no queue:
+    /// of several that wait, whoever tries first wins. .NET's timers are some milliseconds coarse, so one loop of
+    /// single permits keeps up with a rate only if the burst holds about 10 ms of it.
+    /// </remarks>
+    public unsafe ValueTask<TidegateDecision> AcquireAsync(
+        long permits, TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        // Checks the time, too.
+        bool waits = Interop.TimeoutNs(timeout, nameof(timeout)) > 0;
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<TidegateDecision>(cancellationToken);
+        }
+        TidegateDecision made;
+        int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, &made);
+        if (status < 0)
+        {
+            return ValueTask.FromException<TidegateDecision>(TidegateException.Of(status));
+        }
+        return status == (int)TidegateStatus.Denied && waits
+            ? Wait(this, permits, made, timeout, cancellationToken)
+            : new(made);
+    }
+
+    /// <inheritdoc cref="AcquireAsync(long, TimeSpan, CancellationToken)"/>
+    public ValueTask<TidegateDecision> AcquireAsync(long permits = 1, CancellationToken cancellationToken = default) =>
+        AcquireAsync(permits, Timeout.InfiniteTimeSpan, cancellationToken);
+
+    /// <summary>What <see cref="TryAcquire(long)"/> of one permit would find, without taking it.</summary>
+    /// <exception cref="TidegateException">The key is out of date.</exception>
+    public unsafe TidegateDecision Peek()
+    {
+        TidegateDecision found;
+        Check(NativeMethods.tidegate_key_peek(Id, &found));
+        return found;
+    }
+
+    /// <summary>The key as this process sees it. May block for half a second: not for the hot path.</summary>
+    /// <exception cref="TidegateException">The key is out of date.</exception>
+    public unsafe TidegateKeyStatus Status()
+    {
+        NativeKeyStatus found = new() { StructSize = (uint)sizeof(NativeKeyStatus) };
+        Check(NativeMethods.tidegate_key_status(Id, &found));
+        return new(found);
+    }
+
+    /// <summary>
+    /// Gives the key back once; do it as often as you asked for it. After the last time its share returns to the fleet
+    /// and every copy is out of date. Keys that are never given back end with their runtime.
+    /// </summary>
+    /// <exception cref="TidegateException">It was given back already.</exception>
+    public void Release() => Check(NativeMethods.tidegate_key_release(Id));
+
+    private static async ValueTask<TidegateDecision> Wait(
+        TidegateKey key, long permits, TidegateDecision denied, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (denied.Status == TidegateStatus.Denied)
+        {
+            long nap = Milliseconds(denied.RetryAfter);
+            if (timeout != Timeout.InfiniteTimeSpan)
+            {
+                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
+                if (left <= TimeSpan.Zero)
+                {
+                    return denied.AsTimedOut();
+                }
+                nap = Math.Min(nap, Milliseconds(left));
+            }
+            await Task.Delay((int)nap, cancellationToken).ConfigureAwait(false);
+            key.TryAcquire(permits, out denied);
+        }
+        return denied;
+    }
+
+    /// <summary>Rounded up, since <see cref="Task.Delay(int)"/> of a fraction returns at once.</summary>
+    private static long Milliseconds(TimeSpan time) =>
+        Math.Min((Math.Min(time.Ticks, LongestNapMs * TimeSpan.TicksPerMillisecond) + TimeSpan.TicksPerMillisecond - 1)
+            / TimeSpan.TicksPerMillisecond, LongestNapMs);
+
+    private static void Check(int status)
+    {
+        if (status < 0)
+        {
+            Fail(status);
+        }
+    }
+
+    // A method of its own: throwing in a caller would keep it from being inlined.
+    private static bool Fail(int status) => throw TidegateException.Of(status);
+}

@@ -1,0 +1,73 @@
+using Tidegate.Native;
+
+namespace Tidegate;
+
+/// <summary>
+/// A named limit, shared by every process that has one of this name on the same topic. Any thread may use it.
+/// Made by <see cref="TidegateRuntime.CreateLimiter"/>.
+/// </summary>
+public sealed unsafe class TidegateLimiter : IDisposable
+{
+    private readonly TidegateRuntime _runtime;
+    private readonly LimiterHandle _handle;
+
+    internal TidegateLimiter(TidegateRuntime runtime, string name, TidegateLimit limit, nint handle)
+    {
+        _runtime = runtime;
+        _handle = new(handle);
+        (Name, Limit) = (name, limit);
+    }
+
+    /// <summary>Its name.</summary>
+    public string Name { get; }
+
+    /// <summary>Its limit, as this process asked for it.</summary>
+    public TidegateLimit Limit { get; }
+
+    /// <summary>
+    /// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
+    /// Takes a lock and hashes the value: resolve once, then decide with the key.
+    /// </summary>
+    /// <exception cref="ArgumentException">Half of a surrogate pair: no text.</exception>
+    /// <exception cref="TidegateException">The value is too long, or <c>keys.max</c> keys are live.</exception>
+    /// <exception cref="ObjectDisposedException">The limiter or its runtime was disposed.</exception>
+    public TidegateKey GetKey(string value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return GetKey(value.AsSpan());
+    }
+
+    /// <inheritdoc cref="GetKey(string)"/>
+    public TidegateKey GetKey(ReadOnlySpan<char> value)
+    {
+        using Interop.Utf8 utf8 = new(value, stackalloc byte[Interop.StackBytes]);
+        return GetKey(utf8.Bytes);
+    }
+
+    /// <summary>The key of a value that is UTF-8 already: nothing is converted.</summary>
+    /// <inheritdoc cref="GetKey(string)"/>
+    public TidegateKey GetKey(ReadOnlySpan<byte> utf8Value)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        ulong key = 0;
+        nint error = 0;
+        fixed (byte* bytes = utf8Value)
+        {
+            Interop.Check(
+                NativeMethods.tidegate_limiter_key(_handle, bytes, (nuint)utf8Value.Length, &key, &error), error);
+        }
+        return new(key);
+    }
+
+    /// <summary>
+    /// Gives the limiter back; again does nothing. Its keys live on until they are released or the runtime is closed.
+    /// May block for a second where it is the last thing that kept a closed runtime open.
+    /// </summary>
+    public void Dispose()
+    {
+        _runtime.Forget(this);
+        Free();
+    }
+
+    internal void Free() => _handle.Dispose();
+}
