@@ -1,0 +1,55 @@
+namespace Tidegate.Tests;
+
+/// <summary>Bytes are exact where nanoseconds are not: what a decision costs the garbage collector.</summary>
+public sealed class AllocationTests : IDisposable
+{
+    private const int Calls = 10_000;
+
+    private readonly TidegateRuntime _runtime = Setup.Open();
+
+    public void Dispose() => _runtime.Dispose();
+
+    private static long BytesOf(Action act)
+    {
+        for (int i = 0; i < 1_000; i++)
+        {
+            act();
+        }
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < Calls; i++)
+        {
+            act();
+        }
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+
+    [Fact]
+    public void A_granted_call_allocates_nothing()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter("orders", Setup.Still(burst: 1_000_000));
+        TidegateKey key = limiter.GetKey("tenant-1");
+        Assert.Equal(0, BytesOf(() => Assert.True(key.TryAcquire())));
+        Assert.Equal(0, BytesOf(() => Assert.True(key.TryAcquire(1, out _))));
+        Assert.Equal(0, BytesOf(() => Assert.True(key.Acquire(1, TimeSpan.FromSeconds(1)).IsGranted)));
+        Assert.Equal(0, BytesOf(() => Assert.True(key.AcquireAsync(1).Result.IsGranted)));
+        Assert.Equal(0, BytesOf(() => Assert.True(key.Peek().IsGranted)));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.GetKey("tenant-2").Status().Granted == 0)));
+    }
+
+    [Fact]
+    public void A_refused_call_allocates_nothing()
+    {
+        TidegateKey key = _runtime.CreateLimiter("orders", Setup.Still(burst: 1)).GetKey("tenant-1");
+        Assert.True(key.TryAcquire());
+        Assert.Equal(0, BytesOf(() => Assert.False(key.TryAcquire())));
+        Assert.Equal(0, BytesOf(() => Assert.False(key.TryAcquire(1, out _))));
+    }
+
+    [Fact]
+    public void What_allocates_is_found_by_this_measurement()
+    {
+        object? kept = null;
+        Assert.InRange(BytesOf(() => kept = new object()), Calls, long.MaxValue);
+        GC.KeepAlive(kept);
+    }
+}
