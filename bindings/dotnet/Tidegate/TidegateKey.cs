@@ -84,8 +84,7 @@ public readonly record struct TidegateKey
         long permits, TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
-        // Checks the time, too.
-        bool waits = Interop.TimeoutNs(timeout, nameof(timeout)) > 0;
+        Interop.CheckTimeout(timeout, nameof(timeout));
         if (cancellationToken.IsCancellationRequested)
         {
             return ValueTask.FromCanceled<TidegateDecision>(cancellationToken);
@@ -96,7 +95,7 @@ public readonly record struct TidegateKey
         {
             return ValueTask.FromException<TidegateDecision>(TidegateException.Of(status));
         }
-        return status == (int)TidegateStatus.Denied && waits
+        return status == (int)TidegateStatus.Denied && timeout != TimeSpan.Zero
             ? Wait(this, permits, made, timeout, cancellationToken)
             : new(made);
     }

@@ -42,6 +42,15 @@ internal static unsafe class Interop
     internal static ulong TimeoutNs(TimeSpan timeout, string name) =>
         timeout == Timeout.InfiniteTimeSpan ? ulong.MaxValue : Nanoseconds(timeout, name);
 
+    /// <summary>Refuses what <see cref="TimeoutNs"/> refuses; cheaper where the nanoseconds are not needed.</summary>
+    internal static void CheckTimeout(TimeSpan timeout, string name)
+    {
+        if (timeout.Ticks < 0 && timeout != Timeout.InfiniteTimeSpan)
+        {
+            throw new ArgumentOutOfRangeException(name, timeout, "a time-out is not negative");
+        }
+    }
+
     internal static ulong Nanoseconds(TimeSpan time, string name)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(time, TimeSpan.Zero, name);
