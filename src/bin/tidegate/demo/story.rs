@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::verdict::Idle;
 use super::view::View;
 use super::watch::Watch;
-use super::worker::State;
+use super::worker::{State, Worker};
 use crate::failure::Failure;
 use crate::text::{amount, count};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +45,8 @@ pub struct Story {
 }
 
 struct Outage {
-    since: Instant,
-    granted: u64,
+    /// What each worker had last told when it began.
+    told: Vec<Option<(Instant, u64)>>,
     kept_told: bool,
 }
 
@@ -165,7 +165,7 @@ impl Story {
             }
             Step::StopBroker => {
                 self.fleet.set_broker(false);
-                self.outage = Some(Outage { since: Instant::now(), granted: self.granted(), kept_told: false });
+                self.outage = Some(Outage { told: self.told(), kept_told: false });
                 let seconds = self.plan.outage().as_secs_f64();
                 let who = if self.is_tiny() {
                     "whoever holds the burst goes on"
@@ -176,14 +176,13 @@ impl Story {
             }
             Step::StartBroker => {
                 self.fleet.set_broker(true);
-                let outage = self.outage.take();
-                let (seconds, granted) = outage
-                    .map_or((1.0, 0), |outage| (outage.since.elapsed().as_secs_f64(), self.granted() - outage.granted));
-                let used = granted as f64 / seconds / self.args.rate as f64 * 100.0;
-                let admitted = amount(granted as f64);
+                let before = self.outage.take().map_or(Vec::new(), |outage| outage.told);
+                let grown = before.into_iter().zip(self.told()).filter_map(|(before, now)| growth(before?, now?));
+                let rate: f64 = grown.sum();
+                let (used, rate) = (rate / self.args.rate as f64 * 100.0, amount(rate));
                 (
                     "broker_started",
-                    format!("broker is back; {admitted} were admitted meanwhile, {used:.0} % of the limit"),
+                    format!("broker is back; meanwhile {rate}/s were admitted, {used:.0} % of the limit"),
                 )
             }
         })
@@ -230,7 +229,13 @@ impl Story {
         self.args.burst() < self.fleet.workers.len() as u64
     }
 
-    fn granted(&self) -> u64 {
-        self.fleet.workers.iter().map(|worker| worker.totals().granted).sum()
+    fn told(&self) -> Vec<Option<(Instant, u64)>> {
+        self.fleet.workers.iter().map(Worker::last_told).collect()
     }
+}
+
+/// How fast a count grew, per second.
+fn growth((from, before): (Instant, u64), (to, now): (Instant, u64)) -> Option<f64> {
+    let seconds = to.duration_since(from).as_secs_f64();
+    (seconds > 0.0).then(|| now.saturating_sub(before) as f64 / seconds)
 }

@@ -121,6 +121,11 @@ impl Worker {
         }
     }
 
+    /// When it last spoke, and what it had been granted by then.
+    pub fn last_told(&self) -> Option<(Instant, u64)> {
+        self.recent.back().map(|(at, totals)| (*at, totals.granted))
+    }
+
     pub fn rates(&self) -> Rates {
         let (Some((from, first)), Some((to, last))) = (self.recent.front(), self.recent.back()) else {
             return Rates::default();
