@@ -376,6 +376,15 @@ tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
                                           tidegate_limiter_t **limiter_out,
                                           tidegate_error_t **error_out);
 
+// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, and
+// one that starts with the old numbers follows the log. `limit->on_outage` must be TIDEGATE_OUTAGE_DEFAULT: the policy
+// is this process's own and stays. Waits until every partition of the log has the change, for at most `timeout_ns`;
+// TIDEGATE_E_STORAGE if it was not confirmed: it will be, when the log answers.
+tidegate_status_t tidegate_limiter_set_limit(tidegate_limiter_t *limiter,
+                                             const tidegate_limit_t *limit,
+                                             uint64_t timeout_ns,
+                                             tidegate_error_t **error_out);
+
 // Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
 void tidegate_limiter_free(tidegate_limiter_t *limiter);
 

@@ -144,6 +144,22 @@ fn a_name_whose_limiters_and_keys_are_gone_can_have_other_numbers() {
 }
 
 #[test]
+fn a_changed_limit_binds_the_keys_there_are_and_the_ones_to_come() {
+    let (clock, limiter) = stopped(10, 100);
+    let key = limiter.key("a").unwrap();
+    limiter.set_limit(limit(1_000, 5), Duration::ZERO).unwrap();
+    assert_eq!(drain(&key), 5, "what stood above the new burst is gone");
+    clock.advance(Duration::from_millis(4));
+    assert_eq!(drain(&key), 4, "the new rate");
+    assert_eq!(key.try_acquire(6).status, NEVER);
+    assert_eq!(drain(&limiter.key("b").unwrap()), 5);
+    limiter.set_limit(limit(1_000, 50), Duration::ZERO).unwrap();
+    assert_eq!(drain(&key), 0, "a higher burst arrives empty");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(drain(&key), 50);
+}
+
+#[test]
 fn keys_max_is_kept_and_a_released_key_makes_room() {
     let runtime = running("2");
     let limiter = runtime.limiter("few", limit(1, 1), None).unwrap();

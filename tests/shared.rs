@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
 use std::time::{Duration, Instant};
-use tidegate::runtime::decision::DENIED;
+use tidegate::runtime::decision::{DENIED, NEVER};
 use tidegate::storage::memory::MemoryHub;
 use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Runtime};
 
@@ -122,8 +122,10 @@ fn an_outage_of_the_log_refuses_under_deny_and_goes_on_under_keep_share() {
     hold(&kept, 1);
     hold(&strict, 1);
     hub.set_down(true);
-    until("strict refuses", || !strict.try_acquire(1).is_granted());
-    assert_eq!(strict.try_acquire(1).basis(), Basis::NoShare);
+    until("strict refuses for want of a share", || {
+        let decision = strict.try_acquire(1);
+        decision.status == DENIED && decision.basis() == Basis::NoShare
+    });
     until("the kept share says so", || kept.try_acquire(1).basis() == Basis::KeptShare);
     assert!(kept.try_acquire(1).is_granted());
     until("health says so", || runtime.health().state != HealthState::Ok);
@@ -143,6 +145,42 @@ fn allow_lets_everything_through_only_when_the_log_is_away_and_counts_it() {
     assert!(runtime.metrics().permits_allowed >= 101);
     hub.set_down(false);
     until("the limit is back", || allowed.try_acquire(1).status == DENIED);
+}
+
+#[test]
+fn a_changed_limit_binds_the_whole_fleet_also_those_who_come_with_the_old_numbers() {
+    let hub = MemoryHub::new(2);
+    let (changes, follows) = (join(&hub, Duration::from_secs(15)), join(&hub, Duration::from_secs(15)));
+    let (changing, following) = (limiter(&changes, 1_000, 1_000, Outage::KeepShare), key(&follows, 1_000, 1_000));
+    let changer = changing.key("k").unwrap();
+    hold(&changer, 900);
+    hold(&following, 400);
+    changing.set_limit(Limit::token_bucket(100, Nanos::from_secs(1), 200).unwrap(), SOON).unwrap();
+    let burst = |key: &Key| key.status().unwrap().share.burst.whole();
+    until("both came down", || {
+        following.try_acquire(1);
+        changer.try_acquire(1);
+        burst(&changer) + burst(&following) <= 200 && burst(&following) > 0
+    });
+    until("the other one knows", || following.try_acquire(201).status == NEVER);
+    let comes = join(&hub, Duration::from_secs(15));
+    let coming = key(&comes, 1_000, 1_000);
+    hold(&coming, 50);
+    assert_eq!(coming.status().unwrap().burst.whole(), 200, "the log wins over the configuration");
+}
+
+#[test]
+fn a_change_that_the_log_does_not_confirm_says_so_and_comes_when_it_does() {
+    let hub = MemoryHub::new(1);
+    let runtime = join(&hub, Duration::from_secs(15));
+    let limits = limiter(&runtime, 10, 10, Outage::KeepShare);
+    let key = limits.key("k").unwrap();
+    hold(&key, 10);
+    hub.set_down(true);
+    let error = limits.set_limit(Limit::token_bucket(10, Nanos::from_secs(1), 5).unwrap(), Duration::from_millis(50));
+    assert!(error.unwrap_err().is_retriable());
+    hub.set_down(false);
+    until("the change", || key.try_acquire(6).status == NEVER);
 }
 
 #[test]

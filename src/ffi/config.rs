@@ -9,14 +9,14 @@ use crate::Config;
 use std::ffi::c_char;
 
 /// A set of properties to open a runtime with.
-pub(super) struct tidegate_config_t {
+pub struct tidegate_config_t {
     pub(super) config: Mutex<Config>,
 }
 
 /// An empty configuration: what is not set has its default. Free it when the runtime is open. Never NULL but when
 /// memory is exhausted.
 #[no_mangle]
-pub(super) extern "C" fn tidegate_config_create() -> *mut tidegate_config_t {
+pub extern "C" fn tidegate_config_create() -> *mut tidegate_config_t {
     boundary!(std::ptr::null_mut(), {
         Box::into_raw(Box::new(tidegate_config_t { config: Mutex::new(Config::new()) }))
     })
@@ -29,7 +29,7 @@ pub(super) extern "C" fn tidegate_config_create() -> *mut tidegate_config_t {
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_config_set(
+pub unsafe extern "C" fn tidegate_config_set(
     config: *mut tidegate_config_t,
     name: *const c_char,
     name_len: usize,
@@ -52,7 +52,7 @@ pub(super) unsafe extern "C" fn tidegate_config_set(
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_config_describe(
+pub unsafe extern "C" fn tidegate_config_describe(
     config: *const tidegate_config_t,
     text_out: *mut *mut tidegate_text_t,
     error_out: *mut *mut tidegate_error_t,
@@ -73,7 +73,7 @@ pub(super) unsafe extern "C" fn tidegate_config_describe(
 /// # Safety
 /// `config` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_config_free(config: *mut tidegate_config_t) {
+pub unsafe extern "C" fn tidegate_config_free(config: *mut tidegate_config_t) {
     boundary!((), {
         if !config.is_null() {
             // SAFETY: it was made by Box::into_raw and is given back once.

@@ -7,7 +7,7 @@ use std::ffi::{c_char, CString};
 
 /// The story behind a negative status. Belongs to no thread; free it on any. Look at it in a statement of its own: in
 /// `f(call(.., &error), error)` C may read `error` before it makes the call.
-pub(super) struct tidegate_error_t {
+pub struct tidegate_error_t {
     error: Error,
     message: CString,
 }
@@ -29,7 +29,7 @@ pub(super) unsafe fn give_error(error: Error, error_out: *mut *mut tidegate_erro
 /// # Safety
 /// `error` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_error_status(error: *const tidegate_error_t) -> tidegate_status_t {
+pub unsafe extern "C" fn tidegate_error_status(error: *const tidegate_error_t) -> tidegate_status_t {
     boundary!(TIDEGATE_E_BUG, {
         // SAFETY: as promised by the caller.
         unsafe { error.as_ref() }.map_or(TIDEGATE_E_ARGUMENT, |error| error.error.kind() as i32)
@@ -41,7 +41,7 @@ pub(super) unsafe extern "C" fn tidegate_error_status(error: *const tidegate_err
 /// # Safety
 /// `error` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_error_message(error: *const tidegate_error_t) -> *const c_char {
+pub unsafe extern "C" fn tidegate_error_message(error: *const tidegate_error_t) -> *const c_char {
     boundary!(c"".as_ptr(), {
         // SAFETY: as promised by the caller.
         unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
@@ -53,7 +53,7 @@ pub(super) unsafe extern "C" fn tidegate_error_message(error: *const tidegate_er
 /// # Safety
 /// `error` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_error_is_retriable(error: *const tidegate_error_t) -> i32 {
+pub unsafe extern "C" fn tidegate_error_is_retriable(error: *const tidegate_error_t) -> i32 {
     boundary!(0, {
         // SAFETY: as promised by the caller.
         i32::from(unsafe { error.as_ref() }.is_some_and(|error| error.error.is_retriable()))
@@ -65,7 +65,7 @@ pub(super) unsafe extern "C" fn tidegate_error_is_retriable(error: *const tidega
 /// # Safety
 /// `error` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_error_free(error: *mut tidegate_error_t) {
+pub unsafe extern "C" fn tidegate_error_free(error: *mut tidegate_error_t) {
     boundary!((), {
         if !error.is_null() {
             // SAFETY: it was made by Box::into_raw and is given back once.

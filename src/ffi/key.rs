@@ -7,20 +7,20 @@ use crate::{Basis, Decision, KeyId};
 use std::time::Duration;
 
 /// The decision rests on a limit of this process alone.
-pub(super) const TIDEGATE_BASIS_LOCAL: u16 = 0;
+pub const TIDEGATE_BASIS_LOCAL: u16 = 0;
 /// On this process's share of a limit that many processes have.
-pub(super) const TIDEGATE_BASIS_SHARED: u16 = 1;
+pub const TIDEGATE_BASIS_SHARED: u16 = 1;
 /// On the last share, in an outage, under the policy keep_share.
-pub(super) const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
+pub const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
 /// On nothing, in an outage, under the policy allow.
-pub(super) const TIDEGATE_BASIS_ALLOWED: u16 = 3;
+pub const TIDEGATE_BASIS_ALLOWED: u16 = 3;
 /// There is no share yet, or no more.
-pub(super) const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
+pub const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
 
 /// The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct tidegate_decision_t {
+pub struct tidegate_decision_t {
     /// When to come back, in nanoseconds from now: 0 when granted, UINT64_MAX when it can never be.
     pub retry_after_ns: u64,
     /// Whole permits left in this process's share right after; a hint.
@@ -36,7 +36,7 @@ pub(super) struct tidegate_decision_t {
 /// One key as this process sees it.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct tidegate_key_status_t {
+pub struct tidegate_key_status_t {
     /// sizeof(tidegate_key_status_t)
     pub struct_size: u32,
     /// TIDEGATE_BASIS_* of a decision now.
@@ -70,7 +70,7 @@ pub(super) struct tidegate_key_status_t {
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_key_try_acquire(
+pub unsafe extern "C" fn tidegate_key_try_acquire(
     key: u64,
     permits: u64,
     decision_out: *mut tidegate_decision_t,
@@ -90,7 +90,7 @@ pub(super) unsafe extern "C" fn tidegate_key_try_acquire(
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_key_acquire(
+pub unsafe extern "C" fn tidegate_key_acquire(
     key: u64,
     permits: u64,
     timeout_ns: u64,
@@ -106,10 +106,7 @@ pub(super) unsafe extern "C" fn tidegate_key_acquire(
 /// # Safety
 /// `decision_out` is NULL or valid to write to.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_key_peek(
-    key: u64,
-    decision_out: *mut tidegate_decision_t,
-) -> tidegate_status_t {
+pub unsafe extern "C" fn tidegate_key_peek(key: u64, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::peek(KeyId(key)), decision_out) } })
 }
@@ -119,10 +116,7 @@ pub(super) unsafe extern "C" fn tidegate_key_peek(
 /// # Safety
 /// `status_out` is NULL or points at `struct_size` writable bytes that begin with that size.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_key_status(
-    key: u64,
-    status_out: *mut tidegate_key_status_t,
-) -> tidegate_status_t {
+pub unsafe extern "C" fn tidegate_key_status(key: u64, status_out: *mut tidegate_key_status_t) -> tidegate_status_t {
     boundary!(TIDEGATE_E_BUG, {
         if status_out.is_null() {
             return TIDEGATE_E_ARGUMENT;
@@ -154,7 +148,7 @@ pub(super) unsafe extern "C" fn tidegate_key_status(
 
 /// Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
 #[no_mangle]
-pub(super) extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
+pub extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
     boundary!(TIDEGATE_E_BUG, {
         match crate::runtime::release(KeyId(key)) {
             Ok(()) => 0,

@@ -6,23 +6,24 @@ use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
 use crate::{Error, ErrorKind, Limit, Limiter, Nanos, Outage};
 use std::ffi::c_char;
+use std::time::Duration;
 
 /// A token bucket: `permits` per `period_ns`, at most `burst` at once.
-pub(super) const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
+pub const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
 
 /// As the property on.outage says.
-pub(super) const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
+pub const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
 /// Go on with the last share.
-pub(super) const TIDEGATE_OUTAGE_KEEP_SHARE: u32 = 1;
+pub const TIDEGATE_OUTAGE_KEEP_SHARE: u32 = 1;
 /// Refuse when the share could not be renewed.
-pub(super) const TIDEGATE_OUTAGE_DENY: u32 = 2;
+pub const TIDEGATE_OUTAGE_DENY: u32 = 2;
 /// Let everything through, and count it.
-pub(super) const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
+pub const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
 
 /// A limit: the numbers of the whole fleet.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct tidegate_limit_t {
+pub struct tidegate_limit_t {
     /// sizeof(tidegate_limit_t)
     pub struct_size: u32,
     /// TIDEGATE_LIMIT_*
@@ -40,7 +41,7 @@ pub(super) struct tidegate_limit_t {
 }
 
 /// A named limit. Keeps its runtime open.
-pub(super) struct tidegate_limiter_t {
+pub struct tidegate_limiter_t {
     limiter: Limiter,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct tidegate_limiter_t {
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_limiter_create(
+pub unsafe extern "C" fn tidegate_limiter_create(
     runtime: *mut tidegate_runtime_t,
     name: *const c_char,
     name_len: usize,
@@ -73,12 +74,41 @@ pub(super) unsafe extern "C" fn tidegate_limiter_create(
     unsafe { answer(boundary!(Err(bug()), { create() }), error_out) }
 }
 
+/// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, and
+/// one that starts with the old numbers follows the log. `limit->on_outage` must be TIDEGATE_OUTAGE_DEFAULT: the policy
+/// is this process's own and stays. Waits until every partition of the log has the change, for at most `timeout_ns`;
+/// TIDEGATE_E_STORAGE if it was not confirmed: it will be, when the log answers.
+///
+/// # Safety
+/// Pointers are NULL or valid for what they are said to be.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_set_limit(
+    limiter: *mut tidegate_limiter_t,
+    limit: *const tidegate_limit_t,
+    timeout_ns: u64,
+    error_out: *mut *mut tidegate_error_t,
+) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    let set = || unsafe {
+        let limiter = handle(limiter, "limiter")?;
+        let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
+        if outage.is_some() {
+            let text =
+                "`limit.on_outage` must be TIDEGATE_OUTAGE_DEFAULT (0): the policy is each process's own and stays";
+            return Err(Error::new(ErrorKind::Argument, text));
+        }
+        limiter.limiter.set_limit(limit, Duration::from_nanos(timeout_ns))
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { answer(boundary!(Err(bug()), { set() }), error_out) }
+}
+
 /// Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
 ///
 /// # Safety
 /// `limiter` is NULL or came from this library and was not given back.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
+pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
     boundary!((), {
         if !limiter.is_null() {
             // SAFETY: it was made by Box::into_raw and is given back once.
@@ -94,7 +124,7 @@ pub(super) unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_lim
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_limiter_key(
+pub unsafe extern "C" fn tidegate_limiter_key(
     limiter: *mut tidegate_limiter_t,
     value: *const c_char,
     value_len: usize,

@@ -9,25 +9,25 @@ use crate::runtime::snapshot_json;
 use crate::HealthState;
 
 /// Decisions are made from shares that are renewed, or from local limits.
-pub(super) const TIDEGATE_HEALTH_OK: i32 = 0;
+pub const TIDEGATE_HEALTH_OK: i32 = 0;
 /// The log was not reached or read yet.
-pub(super) const TIDEGATE_HEALTH_CONNECTING: i32 = 1;
+pub const TIDEGATE_HEALTH_CONNECTING: i32 = 1;
 /// Something is wrong, and decisions follow the outage policy.
-pub(super) const TIDEGATE_HEALTH_DEGRADED: i32 = 2;
+pub const TIDEGATE_HEALTH_DEGRADED: i32 = 2;
 /// Sharing cannot go on until somebody acts.
-pub(super) const TIDEGATE_HEALTH_FAILED: i32 = 3;
+pub const TIDEGATE_HEALTH_FAILED: i32 = 3;
 /// The runtime was closed.
-pub(super) const TIDEGATE_HEALTH_CLOSED: i32 = 4;
+pub const TIDEGATE_HEALTH_CLOSED: i32 = 4;
 
 /// This process alone.
-pub(super) const TIDEGATE_STORAGE_MEMORY: u32 = 1;
+pub const TIDEGATE_STORAGE_MEMORY: u32 = 1;
 /// Apache Kafka.
-pub(super) const TIDEGATE_STORAGE_KAFKA: u32 = 2;
+pub const TIDEGATE_STORAGE_KAFKA: u32 = 2;
 
 /// What the storage knows about itself.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct tidegate_storage_info_t {
+pub struct tidegate_storage_info_t {
     /// sizeof(tidegate_storage_info_t)
     pub struct_size: u32,
     /// TIDEGATE_STORAGE_*
@@ -52,7 +52,7 @@ pub(super) struct tidegate_storage_info_t {
 /// over the live keys.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct tidegate_metrics_t {
+pub struct tidegate_metrics_t {
     /// sizeof(tidegate_metrics_t)
     pub struct_size: u32,
     /// 0
@@ -94,7 +94,7 @@ pub(super) struct tidegate_metrics_t {
 /// # Safety
 /// `info_out` points at `struct_size` writable bytes that begin with that size; other pointers are NULL or valid.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_storage_info(
+pub unsafe extern "C" fn tidegate_runtime_storage_info(
     runtime: *const tidegate_runtime_t,
     info_out: *mut tidegate_storage_info_t,
     error_out: *mut *mut tidegate_error_t,
@@ -126,7 +126,7 @@ pub(super) unsafe extern "C" fn tidegate_runtime_storage_info(
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_health(
+pub unsafe extern "C" fn tidegate_runtime_health(
     runtime: *const tidegate_runtime_t,
     state_out: *mut i32,
     message_out: *mut *mut tidegate_text_t,
@@ -152,7 +152,7 @@ pub(super) unsafe extern "C" fn tidegate_runtime_health(
 /// # Safety
 /// `metrics_out` points at `struct_size` writable bytes that begin with that size; other pointers are NULL or valid.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_metrics(
+pub unsafe extern "C" fn tidegate_runtime_metrics(
     runtime: *const tidegate_runtime_t,
     metrics_out: *mut tidegate_metrics_t,
     error_out: *mut *mut tidegate_error_t,
@@ -190,7 +190,7 @@ pub(super) unsafe extern "C" fn tidegate_runtime_metrics(
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_snapshot(
+pub unsafe extern "C" fn tidegate_runtime_snapshot(
     runtime: *const tidegate_runtime_t,
     json_out: *mut *mut tidegate_text_t,
     error_out: *mut *mut tidegate_error_t,

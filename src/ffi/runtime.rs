@@ -8,7 +8,7 @@ use crate::Runtime;
 use std::time::Duration;
 
 /// Storage, background thread and clock; usually one per process.
-pub(super) struct tidegate_runtime_t {
+pub struct tidegate_runtime_t {
     pub(super) runtime: Runtime,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct tidegate_runtime_t {
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_open(
+pub unsafe extern "C" fn tidegate_runtime_open(
     config: *const tidegate_config_t,
     runtime_out: *mut *mut tidegate_runtime_t,
     error_out: *mut *mut tidegate_error_t,
@@ -43,7 +43,7 @@ pub(super) unsafe extern "C" fn tidegate_runtime_open(
 /// # Safety
 /// `runtime` is NULL or came from this library and was not given back.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_runtime_close(
+pub unsafe extern "C" fn tidegate_runtime_close(
     runtime: *mut tidegate_runtime_t,
     timeout_ns: u64,
     error_out: *mut *mut tidegate_error_t,

@@ -6,36 +6,36 @@ use crate::ErrorKind;
 use std::ffi::c_char;
 
 /// 0 = go or done, > 0 = an ordinary no, < 0 = failure.
-pub(super) type tidegate_status_t = i32;
+pub type tidegate_status_t = i32;
 
 /// Go, or done.
-pub(super) const TIDEGATE_OK: i32 = 0;
+pub const TIDEGATE_OK: i32 = 0;
 /// Not now; `retry_after_ns` says when to come back.
-pub(super) const TIDEGATE_DENIED: i32 = 1;
+pub const TIDEGATE_DENIED: i32 = 1;
 /// More permits than the limit's burst can ever hold.
-pub(super) const TIDEGATE_NEVER: i32 = 2;
+pub const TIDEGATE_NEVER: i32 = 2;
 /// The time-out passed first; nothing was taken.
-pub(super) const TIDEGATE_TIMED_OUT: i32 = 3;
+pub const TIDEGATE_TIMED_OUT: i32 = 3;
 /// NULL, bad UTF-8, a wrong struct_size, or a value out of range.
-pub(super) const TIDEGATE_E_ARGUMENT: i32 = -1;
+pub const TIDEGATE_E_ARGUMENT: i32 = -1;
 /// A property is unknown, has no such value, or contradicts another.
-pub(super) const TIDEGATE_E_CONFIG: i32 = -2;
+pub const TIDEGATE_E_CONFIG: i32 = -2;
 /// The runtime was closed.
-pub(super) const TIDEGATE_E_CLOSED: i32 = -3;
+pub const TIDEGATE_E_CLOSED: i32 = -3;
 /// Kafka refused or could not be reached; the same call may succeed later.
-pub(super) const TIDEGATE_E_STORAGE: i32 = -4;
+pub const TIDEGATE_E_STORAGE: i32 = -4;
 /// A named maximum was hit, such as keys.max.
-pub(super) const TIDEGATE_E_CAPACITY: i32 = -5;
+pub const TIDEGATE_E_CAPACITY: i32 = -5;
 /// The key was released, or its runtime was closed.
-pub(super) const TIDEGATE_E_STALE: i32 = -6;
+pub const TIDEGATE_E_STALE: i32 = -6;
 /// This process was forked: open a runtime of its own here.
-pub(super) const TIDEGATE_E_FORKED: i32 = -7;
+pub const TIDEGATE_E_FORKED: i32 = -7;
 /// A panic inside Tidegate; that runtime refuses every further call.
-pub(super) const TIDEGATE_E_BUG: i32 = -100;
+pub const TIDEGATE_E_BUG: i32 = -100;
 
 /// The name of a status, such as "TIDEGATE_DENIED". Static, never NULL.
 #[no_mangle]
-pub(super) extern "C" fn tidegate_status_name(status: tidegate_status_t) -> *const c_char {
+pub extern "C" fn tidegate_status_name(status: tidegate_status_t) -> *const c_char {
     boundary!(c"TIDEGATE_E_BUG".as_ptr(), {
         match status {
             TIDEGATE_OK => c"TIDEGATE_OK",

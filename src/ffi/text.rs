@@ -4,7 +4,7 @@ use super::boundary::boundary;
 use std::ffi::{c_char, CString};
 
 /// A text that the library made: JSON, a description.
-pub(super) struct tidegate_text_t {
+pub struct tidegate_text_t {
     text: CString,
 }
 
@@ -19,7 +19,7 @@ pub(super) fn give_text(text: &str) -> *mut tidegate_text_t {
 /// # Safety
 /// `text` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_text_data(text: *const tidegate_text_t) -> *const c_char {
+pub unsafe extern "C" fn tidegate_text_data(text: *const tidegate_text_t) -> *const c_char {
     boundary!(c"".as_ptr(), {
         // SAFETY: as promised by the caller.
         unsafe { text.as_ref() }.map_or(c"".as_ptr(), |text| text.text.as_ptr())
@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn tidegate_text_data(text: *const tidegate_text_t)
 /// # Safety
 /// `text` is NULL or came from this library and was not freed.
 #[no_mangle]
-pub(super) unsafe extern "C" fn tidegate_text_free(text: *mut tidegate_text_t) {
+pub unsafe extern "C" fn tidegate_text_free(text: *mut tidegate_text_t) {
     boundary!((), {
         if !text.is_null() {
             // SAFETY: it was made by Box::into_raw and is given back once.

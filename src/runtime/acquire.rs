@@ -121,8 +121,7 @@ fn enter<T>(
 
 /// Decides on a settled bucket. `me` is the waiter that asks, if one does: others may not overtake those who wait.
 fn decide(slot: &Slot, cold: &mut Cold, now: Nanos, amount: Tokens, me: Option<&Arc<Waiter>>) -> Decision {
-    let burst = cold.owner.burst_of(cold);
-    if amount > burst {
+    if amount > cold.limit.burst() {
         return Decision::no(decision::NEVER, u64::MAX, cold.bucket().level().whole(), Basis::Local);
     }
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
@@ -159,7 +158,7 @@ fn as_if_alone(cold: &Cold, amount: Tokens) -> Nanos {
         return Nanos::ZERO;
     }
     // micro-permits * 1e12 / (nano-permits per second) = nanoseconds
-    let rate = cold.limit.limit.rate().0.max(1);
+    let rate = cold.limit.rate().0.max(1);
     let wait = Nanos(mul_div(amount.0, SECOND * 1_000, rate));
     wait.max(ROUND_TRIP)
 }

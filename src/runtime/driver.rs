@@ -4,17 +4,19 @@
 
 use super::clock::Clock;
 use super::decision::Basis;
+use super::limit_of::LimitOf;
 use super::link::{Command, Desk, Far};
-use super::report::{Fleet, Report, Trouble};
+use super::report::{Report, Trouble};
 use super::slot;
 use super::slots::Slots;
 use super::validity::OwnValidity;
 use crate::core::agent::{Agent, Counters, Settings};
-use crate::core::limit::Outage;
+use crate::core::limit::{Limit, Outage};
 use crate::core::placement::partition_of;
 use crate::core::share::BucketRef;
 use crate::core::units::Nanos;
 use crate::storage::{LogStore, StorageEvent};
+use crate::{Error, ErrorKind};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -64,6 +66,10 @@ pub(super) struct Driver {
     homes: BTreeMap<u32, Home>,
     /// Where each slot's bucket lives.
     placed: HashMap<u32, u32>,
+    /// The limits of the buckets here, to be told what the log says of them.
+    limits: BTreeMap<u128, Arc<LimitOf>>,
+    /// Who waits for a definition to be read back; bounded by the commands that wait.
+    defining: Vec<Sender<Result<(), Error>>>,
     /// Slots that were refused or wait, to be looked at in the next round of looks.
     hot: Vec<u32>,
     looked_at: Nanos,
@@ -86,6 +92,8 @@ impl Driver {
             partitions: 0,
             homes: BTreeMap::new(),
             placed: HashMap::new(),
+            limits: BTreeMap::new(),
+            defining: Vec::new(),
             hot: Vec::new(),
             looked_at: Nanos::ZERO,
             trouble: None,
@@ -100,7 +108,8 @@ impl Driver {
         loop {
             self.sleep();
             let now = self.clock.now();
-            self.take_commands(now);
+            self.take_commands(now, storage);
+            self.take_defined();
             self.take_released(now);
             if now >= self.looked_at.plus(LOOK) {
                 self.look(now, storage);
@@ -175,7 +184,7 @@ impl Driver {
         }
     }
 
-    fn take_commands(&mut self, now: Nanos) {
+    fn take_commands(&mut self, now: Nanos, storage: &mut dyn LogStore) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Close(timeout, reply) => {
@@ -185,6 +194,12 @@ impl Driver {
                         home.agent.close(now, &mut Slots);
                     }
                 }
+                Command::Define(limit, new, reply) => match self.define(&limit, new, now, storage) {
+                    Ok(()) => self.defining.push(reply),
+                    Err(why) => {
+                        let _ = reply.try_send(Err(why));
+                    }
+                },
                 Command::Status(key, reply) => {
                     let status = self.placed.get(&key.index()).and_then(|home| self.homes.get(home));
                     let _ = reply
@@ -225,11 +240,8 @@ impl Driver {
             slot.flagged.store(false, Ordering::Release);
             let bucket = BucketRef(index);
             home.agent.on_activity(now, bucket, &mut Slots);
-            let status = home.agent.status(bucket);
-            let mut guard = slot.cold.lock();
-            let Some(cold) = guard.as_mut() else { continue };
-            let limit = status.limit.map(|limit| (limit.rate, limit.burst));
-            cold.fleet = Fleet { processes: status.processes, limit };
+            let guard = slot.cold.lock();
+            let Some(cold) = guard.as_ref() else { continue };
             if !cold.waiters.is_empty() && !slot.flagged.swap(true, Ordering::AcqRel) {
                 self.hot.push(index);
             }
@@ -251,6 +263,21 @@ impl Driver {
             (cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
         };
         let partition = partition_of(bucket, self.partitions);
+        self.limits.insert(limit.limit_id, limit.clone());
+        self.follow(partition, now, storage)?;
+        let home = self.homes.get_mut(&partition)?;
+        if let Some(numbers) = home.agent.fold().limit(limit.limit_id) {
+            limit.read(numbers);
+        }
+        home.agent.add(bucket, &name, limit.limit_id, &limit.configured, BucketRef(index));
+        let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
+        slot.validity.store(validity.index(), Ordering::Release);
+        self.placed.insert(index, partition);
+        Some(home)
+    }
+
+    /// Follows a partition from now on; `None` when this process follows too many.
+    fn follow(&mut self, partition: u32, now: Nanos, storage: &mut dyn LogStore) -> Option<()> {
         if !self.homes.contains_key(&partition) {
             let (strict, kept) = (OwnValidity::take()?, OwnValidity::take()?);
             let agent = Agent::new(self.settings, random(), &self.note);
@@ -258,12 +285,53 @@ impl Driver {
             storage.follow(partition);
             self.homes.insert(partition, Home { agent, strict, kept, followed_at: now, gaps: 0, published });
         }
-        let home = self.homes.get_mut(&partition)?;
-        home.agent.add(bucket, &name, limit.limit_id, &limit.limit, BucketRef(index));
-        let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
-        slot.validity.store(validity.index(), Ordering::Release);
-        self.placed.insert(index, partition);
-        Some(home)
+        Some(())
+    }
+
+    /// Starts to write a limit's new numbers into every partition.
+    fn define(
+        &mut self,
+        limit: &Arc<LimitOf>,
+        new: Limit,
+        now: Nanos,
+        storage: &mut dyn LogStore,
+    ) -> Result<(), Error> {
+        let refuse = |kind, text: &str| Err(Error::new(kind, text));
+        if self.partitions == 0 {
+            return refuse(ErrorKind::Storage, "the log was not reached yet; a limit can be changed when health is ok");
+        }
+        for partition in 0..self.partitions {
+            if self.follow(partition, now, storage).is_none() {
+                return Err(super::inner::too_many_runtimes());
+            }
+            let home = self.homes.get_mut(&partition);
+            let accepted =
+                home.is_some_and(|home| home.agent.define(limit.limit_id, &limit.limiter, new.rate(), new.burst()));
+            if !accepted {
+                return refuse(
+                    ErrorKind::Capacity,
+                    "too many changes of limits wait for the log already; try again later",
+                );
+            }
+        }
+        self.limits.insert(limit.limit_id, limit.clone());
+        Ok(())
+    }
+
+    /// Takes note of limits whose definition was read, and answers those who wait for one.
+    fn take_defined(&mut self) {
+        for home in self.homes.values_mut() {
+            for id in home.agent.take_defined() {
+                if let (Some(limit), Some(numbers)) = (self.limits.get(&id), home.agent.fold().limit(id)) {
+                    limit.read(numbers);
+                }
+            }
+        }
+        if !self.defining.is_empty() && !self.homes.values().any(|home| home.agent.is_defining()) {
+            for reply in self.defining.drain(..) {
+                let _ = reply.try_send(Ok(()));
+            }
+        }
     }
 
     fn tick(&mut self, now: Nanos) {

@@ -5,13 +5,13 @@ use super::driver::Driver;
 use super::keys::{Keys, NoKey};
 use super::limit_of::LimitOf;
 use super::link::Link;
-use super::report::{Fleet, Metrics, Report};
-use super::slot::{self, Cold, KeyId};
+use super::report::{Metrics, Report};
+use super::slot::{self, KeyId};
 use super::validity::OwnValidity;
 use super::{fork, Basis};
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::{bucket_id, limit_id, BucketId};
-use crate::core::units::{Nanos, Tokens};
+use crate::core::units::Nanos;
 use crate::lock::Mutex;
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
@@ -182,11 +182,10 @@ impl Inner {
         self.check()?;
         check_name("limiter name", name)?;
         let outage = outage.unwrap_or(self.outage);
-        let new = LimitOf { limiter: name.to_owned(), limit, outage, limit_id: limit_id(name, 0) };
         let mut limits = self.limits.lock();
         // One that no limiter and no key holds any more is forgotten.
         if let Some(known) = limits.get(name).filter(|known| Arc::strong_count(known) > 1) {
-            if **known != new {
+            if !known.is(limit, outage) {
                 let text = format!(
                     "limiter `{name}` is open in this process with other numbers; use the same, or another name"
                 );
@@ -202,7 +201,7 @@ impl Inner {
                 format!("{LIMITERS_MAX} limiters are open; `{name}` was not added. Use keys for values, not limiters");
             return Err(Error::new(ErrorKind::Capacity, text));
         }
-        let new = Arc::new(new);
+        let new = Arc::new(LimitOf::new(name, limit, outage, limit_id(name, 0)));
         limits.insert(name.to_owned(), new.clone());
         Ok(new)
     }
@@ -255,11 +254,6 @@ impl Inner {
         self.link.as_ref().is_none_or(|link| link.tell(key))
     }
 
-    /// The most that the fleet's limit lets through at once, as far as this process knows.
-    pub(super) fn burst_of(&self, cold: &Cold) -> Tokens {
-        cold.fleet.limit.map_or(cold.limit.limit.burst(), |(_, burst)| burst)
-    }
-
     /// A key ended: what it granted and refused stays counted.
     pub(super) fn count_ended(&self, granted: u64, refused: u64) {
         self.ended_granted.fetch_add(granted, Ordering::Relaxed);
@@ -275,11 +269,33 @@ impl Inner {
         self.link.as_ref().map_or(Ok(()), |link| link.start(driver, storage, Arc::downgrade(self)))
     }
 
-    /// What the fleet does with a key's bucket; nothing is known if the thread does not answer in `timeout`.
-    pub(super) fn fleet(&self, key: KeyId, timeout: Duration) -> Fleet {
-        let Some(link) = &self.link else { return Fleet { processes: 1, limit: None } };
-        let Some(status) = link.status(key, timeout) else { return Fleet::default() };
-        Fleet { processes: status.processes, limit: status.limit.map(|limit| (limit.rate, limit.burst)) }
+    /// The processes that hold or want something of a key's bucket; 0 if the thread does not answer in `timeout`.
+    pub(super) fn processes(&self, key: KeyId, timeout: Duration) -> u32 {
+        self.link.as_ref().map_or(1, |link| link.status(key, timeout).map_or(0, |status| status.processes))
+    }
+
+    /// Changes a limit, for the whole fleet where it is shared. Waits until every partition has it, for at most `timeout`.
+    pub(super) fn set_limit(&self, limit: &Arc<LimitOf>, new: Limit, timeout: Duration) -> Result<(), Error> {
+        self.check()?;
+        let Some(link) = &self.link else {
+            limit.change(new);
+            for key in self.keys.all() {
+                let Some(slot) = slot::get(key.index()) else { continue };
+                slot.with(key, |slot, cold| cold.change(slot, limit, self.clock.now()));
+            }
+            return Ok(());
+        };
+        match link.define(limit, new, timeout) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(why)) => Err(why),
+            None => Err(Error::new(
+                ErrorKind::Storage,
+                format!(
+                    "the new limit of `{}` was not confirmed in time; it will be, when the log answers",
+                    limit.limiter
+                ),
+            )),
+        }
     }
 
     /// What decisions without a share follow, in words.

@@ -2,10 +2,12 @@
 
 use super::driver::Driver;
 use super::inner::Inner;
+use super::limit_of::LimitOf;
 use super::report::Report;
 use super::slot::KeyId;
 use super::validity::OwnValidity;
 use crate::core::agent::BucketStatus;
+use crate::core::limit::Limit;
 use crate::lock::Mutex;
 use crate::storage::{LogStore, StorageEvent};
 use crate::{Error, ErrorKind};
@@ -28,6 +30,8 @@ const COMMANDS_MAX: usize = 1_024;
 pub(super) enum Command {
     /// Give everything back and end; the answer says whether that was confirmed in time.
     Close(Duration, Sender<bool>),
+    /// Give a limit other numbers, in every partition; the answer comes when all have them.
+    Define(Arc<LimitOf>, Limit, Sender<Result<(), Error>>),
     /// What the fleet does with a bucket.
     Status(KeyId, Sender<BucketStatus>),
 }
@@ -83,6 +87,8 @@ impl Link {
         storage: Box<dyn LogStore>,
         inner: Weak<Inner>,
     ) -> Result<(), Error> {
+        // Asked before the first report: what kind of storage it is does not depend on whether it answers.
+        self.desk.report.lock().storage = storage.info();
         let run = move || {
             let mut storage = storage;
             let ended = catch_unwind(AssertUnwindSafe(|| driver.run(storage.as_mut())));
@@ -128,6 +134,14 @@ impl Link {
     /// What the thread last saw.
     pub(super) fn report(&self) -> Report {
         self.desk.report.lock().clone()
+    }
+
+    /// Has a limit changed in every partition; `None` if that is not confirmed in `timeout`.
+    pub(super) fn define(&self, limit: &Arc<LimitOf>, new: Limit, timeout: Duration) -> Option<Result<(), Error>> {
+        let (reply, answer) = channel::bounded(1);
+        self.commands.send_timeout(Command::Define(limit.clone(), new, reply), timeout).ok()?;
+        self.wake();
+        answer.recv_timeout(timeout).ok()
     }
 
     /// What the fleet does with a bucket; `None` if the thread does not answer in `timeout`.

@@ -227,7 +227,17 @@ impl Limiter {
 
     /// Its limit, as configured here.
     pub fn limit(&self) -> &Limit {
-        &self.limit.limit
+        &self.limit.configured
+    }
+
+    /// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, a
+    /// new one that starts with the old numbers follows the log. A lowered burst or rate binds once the holders have read
+    /// it. Waits until every partition of the log has the change, for at most `timeout`.
+    ///
+    /// # Errors
+    /// `Storage` when it was not confirmed in time: it will be, when the log answers. `Capacity`, `Closed`, `Forked`.
+    pub fn set_limit(&self, limit: Limit, timeout: Duration) -> Result<(), Error> {
+        self.inner.set_limit(&self.limit, limit, timeout)
     }
 
     /// The partition-independent identity of a value's bucket.
@@ -302,25 +312,21 @@ pub fn release(id: KeyId) -> Result<(), Error> {
 pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
     let (owner, _) = owner(id)?;
     owner.check()?;
-    let fleet = owner.fleet(id, STATUS_TIMEOUT);
+    let processes = owner.processes(id, STATUS_TIMEOUT);
     let peeked = acquire::peek(id);
     if peeked.status < 0 {
         return Err(stale());
     }
-    with_cold(id, |cold| {
-        let limit = cold.limit.limit;
-        let (rate, burst) = fleet.limit.unwrap_or((limit.rate(), limit.burst()));
-        KeyStatus {
-            basis: peeked.basis(),
-            rate,
-            burst,
-            share: cold.share,
-            level: cold.level(),
-            processes: fleet.processes,
-            granted: cold.granted,
-            refused: cold.refused,
-            waiting: u32::try_from(cold.waiters.len()).unwrap_or(u32::MAX),
-        }
+    with_cold(id, |cold| KeyStatus {
+        basis: peeked.basis(),
+        rate: cold.limit.rate(),
+        burst: cold.limit.burst(),
+        share: cold.share,
+        level: cold.level(),
+        processes,
+        granted: cold.granted,
+        refused: cold.refused,
+        waiting: u32::try_from(cold.waiters.len()).unwrap_or(u32::MAX),
     })
 }
 

@@ -150,11 +150,3 @@ pub struct KeyStatus {
     /// Waiting calls of `acquire` now.
     pub waiting: u32,
 }
-
-/// What the fleet is doing with a bucket, as the driver last saw it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Fleet {
-    pub(super) processes: u32,
-    /// The log's numbers, which win over the configured ones.
-    pub(super) limit: Option<(Rate, Tokens)>,
-}

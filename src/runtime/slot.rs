@@ -15,7 +15,6 @@ use crate::core::units::{Nanos, Tokens};
 use crate::lock::{Mutex, MutexGuard};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
-use crate::runtime::report::Fleet;
 use crate::runtime::waiters::Waiters;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -95,7 +94,6 @@ pub(super) struct Cold {
     pub(super) asked: Tokens,
     pub(super) is_refused: bool,
     pub(super) largest_refused: Tokens,
-    pub(super) fleet: Fleet,
 }
 
 static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
@@ -158,7 +156,7 @@ pub(super) fn create(
     let slot = get(index)?;
     let local = owner.is_local();
     let bucket = if local {
-        Bucket::full(limit.limit.burst(), limit.limit.refill(), now)
+        Bucket::full(limit.burst(), limit.local().refill(), now)
     } else {
         Bucket::empty(Tokens::ZERO, Refill::NONE, now)
     };
@@ -180,7 +178,7 @@ pub(super) fn create(
         value: value.into(),
         bucket,
         paid_out: 0,
-        share: if local { Share { rate: limit.limit.rate(), burst: limit.limit.burst() } } else { Share::NONE },
+        share: if local { Share { rate: limit.rate(), burst: limit.burst() } } else { Share::NONE },
         waiters: Waiters::default(),
         granted: 0,
         refused: 0,
@@ -188,7 +186,6 @@ pub(super) fn create(
         asked: Tokens::ZERO,
         is_refused: false,
         largest_refused: Tokens::ZERO,
-        fleet: Fleet::default(),
     });
     new.pay_out(slot);
     *cold = Some(new);
@@ -260,6 +257,19 @@ impl Cold {
             self.count_spent(amount);
         }
         taken
+    }
+
+    /// Takes on the numbers that a local limit has now: what was minted so far stays, up to the new burst.
+    pub(super) fn change(&mut self, slot: &Slot, limit: &Arc<LimitOf>, now: Nanos) {
+        if !Arc::ptr_eq(&self.limit, limit) {
+            return;
+        }
+        self.settle(slot, now);
+        self.share = Share { rate: limit.rate(), burst: limit.burst() };
+        self.bucket.reshape(limit.burst(), limit.local().refill());
+        slot.dry_until.store(0, Ordering::Release);
+        self.waiters.call_first();
+        self.pay_out(slot);
     }
 
     /// What was spent since the last settlement.

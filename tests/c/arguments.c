@@ -43,6 +43,8 @@ TEST(every_pointer_that_is_needed_may_be_null_and_is_named) {
   REFUSED(tidegate_limiter_create(gate.runtime, NULL, 1, &limit, &limiter, &error), "`name`");
   REFUSED(tidegate_limiter_create(gate.runtime, TIDEGATE_STR("a"), NULL, &limiter, &error), "`limit`");
   REFUSED(tidegate_limiter_create(gate.runtime, TIDEGATE_STR("a"), &limit, NULL, &error), "`limiter_out`");
+  REFUSED(tidegate_limiter_set_limit(NULL, &limit, 0, &error), "`limiter`");
+  REFUSED(tidegate_limiter_set_limit(gate.limiter, NULL, 0, &error), "`limit`");
   REFUSED(tidegate_limiter_key(NULL, TIDEGATE_STR("a"), &key, &error), "`limiter`");
   REFUSED(tidegate_limiter_key(gate.limiter, NULL, 1, &key, &error), "`value`");
   REFUSED(tidegate_limiter_key(gate.limiter, TIDEGATE_STR("a"), NULL, &error), "`key_out`");

@@ -45,6 +45,20 @@ public sealed class DecisionTests : IDisposable
     }
 
     [Fact]
+    public void A_changed_limit_binds_at_once_and_one_out_of_range_changes_nothing()
+    {
+        using TidegateLimiter limiter = _runtime.CreateLimiter("changed", Setup.Still(burst: 5));
+        TidegateKey key = limiter.GetKey("");
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.SetLimit(default, TimeSpan.Zero)));
+        Assert.True(key.TryAcquire(4));
+        limiter.SetLimit(Setup.Still(burst: 2), TimeSpan.Zero);
+        Assert.Equal(2, limiter.Limit.Burst);
+        Assert.False(key.TryAcquire(3, out TidegateDecision decision));
+        Assert.Equal(TidegateStatus.Never, decision.Status);
+        Assert.Equal([true, false], Enumerable.Range(0, 2).Select(_ => key.TryAcquire()));
+    }
+
+    [Fact]
     public void No_permits_at_all_are_a_failure_and_a_negative_number_is_never_sent()
     {
         TidegateKey key = Key(Setup.Still(burst: 5));

@@ -21,8 +21,8 @@ public sealed unsafe class TidegateLimiter : IDisposable
     /// <summary>Its name.</summary>
     public string Name { get; }
 
-    /// <summary>Its limit, as this process asked for it.</summary>
-    public TidegateLimit Limit { get; }
+    /// <summary>Its limit, as this process last asked for it.</summary>
+    public TidegateLimit Limit { get; private set; }
 
     /// <summary>
     /// The key of a scope value, such as a tenant's name; "" is one as good as any. Each value has a bucket of its own.
@@ -57,6 +57,26 @@ public sealed unsafe class TidegateLimiter : IDisposable
                 NativeMethods.tidegate_limiter_key(_handle, bytes, (nuint)utf8Value.Length, &key, &error), error);
         }
         return new(key);
+    }
+
+    /// <summary>
+    /// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log.
+    /// Blocks until every partition of the log has it, for at most <paramref name="timeout"/>.
+    /// </summary>
+    /// <param name="limit">Its outage policy stays at the default: the policy is each process's own.</param>
+    /// <param name="timeout">Longest wait, about.</param>
+    /// <exception cref="TidegateException">
+    /// <see cref="TidegateStatus.Storage"/>: not confirmed in time; it will be, when the log answers.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The limiter or its runtime was disposed.</exception>
+    public void SetLimit(TidegateLimit limit, TimeSpan timeout)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        NativeLimit native = limit.ToNative();
+        nint error = 0;
+        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
+        Interop.Check(NativeMethods.tidegate_limiter_set_limit(_handle, &native, most, &error), error);
+        Limit = limit;
     }
 
     /// <summary>

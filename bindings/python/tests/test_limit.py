@@ -81,3 +81,18 @@ def test_every_outage_policy_is_accepted(runtime, outage):
 def test_an_outage_policy_that_does_not_exist_is_refused(runtime):
     with pytest.raises(tidegate.ArgumentError, match="on_outage"):
         runtime.limiter("outage", Limit(1, on_outage=9))
+
+
+def test_a_changed_limit_binds_at_once_and_a_limit_out_of_range_changes_nothing():
+    with tidegate.Runtime() as runtime:
+        limiter = runtime.limiter("changed", Limit(1, timedelta(hours=1), burst=5))
+        key = limiter.key()
+        with pytest.raises(tidegate.ArgumentError, match="permits"):
+            limiter.set_limit(Limit(0, 1, burst=1))
+        with pytest.raises(tidegate.ArgumentError, match="on_outage"):
+            limiter.set_limit(Limit(1, 1, on_outage=Outage.DENY))
+        assert limiter.limit.burst == 5 and key.try_acquire(4)
+        limiter.set_limit(Limit(1, timedelta(hours=1), burst=2))
+        assert limiter.limit.burst == 2
+        assert key.try_acquire(3).status == tidegate.Status.NEVER
+        assert key.try_acquire() and not key.try_acquire()

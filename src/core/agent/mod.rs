@@ -200,6 +200,8 @@ pub struct Agent {
     snapshots: Snapshots,
     digests: Digests,
     diverged: bool,
+    /// Limits whose definition was read since the last [`Agent::take_defined`].
+    defined: BTreeSet<u128>,
     mine: BTreeMap<BucketId, Mine>,
     by_ref: BTreeMap<BucketRef, BucketId>,
     /// Buckets to be claimed in the next record.
@@ -230,6 +232,7 @@ impl Agent {
             snapshots: Snapshots::default(),
             digests: Digests::default(),
             diverged: false,
+            defined: BTreeSet::new(),
             mine: BTreeMap::new(),
             by_ref: BTreeMap::new(),
             dirty: BTreeSet::new(),
@@ -325,6 +328,7 @@ impl Agent {
         self.digests.touched(&applied.touched);
         self.digests.mark(&self.fold);
         if let Ok(session) = applied.session {
+            self.note_defined(&record);
             self.compare_digest(record.digest);
             self.liveness.heard(now, session, self.settings.heartbeat(false));
             let own_hello = matches!(record.sender, Sender::Hello { .. }) && record.nonce == self.nonce;

@@ -114,6 +114,18 @@ impl Agent {
         true
     }
 
+    /// The limits whose definition was read since the last call: what the fold has of them may be new.
+    pub fn take_defined(&mut self) -> BTreeSet<u128> {
+        std::mem::take(&mut self.defined)
+    }
+
+    pub(super) fn note_defined(&mut self, record: &Record) {
+        self.defined.extend(record.ops.iter().filter_map(|op| match op {
+            Op::Define(define) => Some(define.limit),
+            _ => None,
+        }));
+    }
+
     /// Whether a definition waits to be read back.
     pub fn is_defining(&self) -> bool {
         !self.outbox.defines.is_empty()

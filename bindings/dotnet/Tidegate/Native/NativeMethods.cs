@@ -70,6 +70,10 @@ internal static unsafe partial class NativeMethods
         RuntimeHandle runtime, byte* name, nuint nameLen, NativeLimit* limit, nint* limiterOut, nint* errorOut);
 
     [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_set_limit(
+        LimiterHandle limiter, NativeLimit* limit, ulong timeoutNs, nint* errorOut);
+
+    [LibraryImport(Library)]
     internal static partial void tidegate_limiter_free(nint limiter);
 
     [LibraryImport(Library)]

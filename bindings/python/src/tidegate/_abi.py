@@ -99,6 +99,7 @@ runtime_metrics = _function("runtime_metrics", c_int32, c_void_p, POINTER(Metric
 runtime_snapshot = _function("runtime_snapshot", c_int32, c_void_p, _out, _out)
 
 limiter_create = _function("limiter_create", c_int32, c_void_p, c_char_p, c_size_t, POINTER(Limit), _out, _out)
+limiter_set_limit = _function("limiter_set_limit", c_int32, c_void_p, POINTER(Limit), c_uint64, _out)
 limiter_free = _function("limiter_free", None, c_void_p)
 limiter_key = _function("limiter_key", c_int32, c_void_p, c_char_p, c_size_t, POINTER(c_uint64), _out)
 

@@ -9,7 +9,7 @@ from . import _abi, _throttle
 from ._key import Key
 from ._limit import Limit
 from ._native import Handle, call, encode
-from ._time import Duration
+from ._time import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
@@ -68,6 +68,17 @@ class Limiter:
             self._ids[value] = number.value
             self._keys[value] = key
             return key
+
+    def set_limit(self, limit: Limit, timeout: Duration = 5.0) -> None:
+        """Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log.
+
+        Waits at most about `timeout` until every partition has it; StorageError if that was not confirmed: it will be,
+        when the log answers. `limit.on_outage` stays at its default: the policy is each process's own.
+        """
+        native, most = limit._native(), nanoseconds(timeout, "timeout")
+        with self._handle.use() as limiter:
+            call(_abi.limiter_set_limit, limiter, byref(native), most)
+        self._limit = limit
 
     def throttle(
         self, key: Union[str, Callable[..., str]] = "", *, permits: int = 1, timeout: Optional[Duration] = None
