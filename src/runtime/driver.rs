@@ -4,6 +4,7 @@
 
 use super::clock::Clock;
 use super::decision::Basis;
+use super::inner::LIMITERS_MAX;
 use super::limit_of::LimitOf;
 use super::link::{Command, Desk, Far};
 use super::report::{Report, Trouble};
@@ -20,7 +21,7 @@ use crate::{Error, ErrorKind};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A bucket that is refused again and again is looked at this often.
@@ -41,6 +42,8 @@ struct Home {
     kept: OwnValidity,
     followed_at: Nanos,
     gaps: u64,
+    /// The storage was asked to start over, because the state here differs from another process's.
+    is_read_anew: bool,
     published: Published,
 }
 
@@ -67,7 +70,7 @@ pub(super) struct Driver {
     /// Where each slot's bucket lives.
     placed: HashMap<u32, u32>,
     /// The limits of the buckets here, to be told what the log says of them.
-    limits: BTreeMap<u128, Arc<LimitOf>>,
+    limits: BTreeMap<u128, Weak<LimitOf>>,
     /// Who waits for a definition to be read back; bounded by the commands that wait.
     defining: Vec<Sender<Result<(), Error>>>,
     /// Slots that were refused or wait, to be looked at in the next round of looks.
@@ -174,6 +177,7 @@ impl Driver {
             StorageEvent::Gap { partition, .. } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
                     home.gaps += 1;
+                    home.is_read_anew = false;
                     home.followed_at = now;
                     home.agent.on_gap(now, &mut Slots);
                 }
@@ -263,7 +267,7 @@ impl Driver {
             (cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
         };
         let partition = partition_of(bucket, self.partitions);
-        self.limits.insert(limit.limit_id, limit.clone());
+        self.know(&limit);
         self.follow(partition, now, storage)?;
         let home = self.homes.get_mut(&partition)?;
         if let Some(numbers) = home.agent.fold().limit(limit.limit_id) {
@@ -283,7 +287,10 @@ impl Driver {
             let agent = Agent::new(self.settings, random(), &self.note);
             let published = Published::default();
             storage.follow(partition);
-            self.homes.insert(partition, Home { agent, strict, kept, followed_at: now, gaps: 0, published });
+            self.homes.insert(
+                partition,
+                Home { agent, strict, kept, followed_at: now, gaps: 0, is_read_anew: false, published },
+            );
         }
         Some(())
     }
@@ -314,15 +321,24 @@ impl Driver {
                 );
             }
         }
-        self.limits.insert(limit.limit_id, limit.clone());
+        self.know(limit);
         Ok(())
+    }
+
+    /// Tells this limit from now on what the log says of it, as long as a limiter or key holds it.
+    fn know(&mut self, limit: &Arc<LimitOf>) {
+        if self.limits.len() >= LIMITERS_MAX {
+            self.limits.retain(|_, limit| limit.strong_count() > 0);
+        }
+        self.limits.insert(limit.limit_id, Arc::downgrade(limit));
     }
 
     /// Takes note of limits whose definition was read, and answers those who wait for one.
     fn take_defined(&mut self) {
         for home in self.homes.values_mut() {
             for id in home.agent.take_defined() {
-                if let (Some(limit), Some(numbers)) = (self.limits.get(&id), home.agent.fold().limit(id)) {
+                let limit = self.limits.get(&id).and_then(Weak::upgrade);
+                if let (Some(limit), Some(numbers)) = (limit, home.agent.fold().limit(id)) {
                     limit.read(numbers);
                 }
             }
@@ -344,8 +360,9 @@ impl Driver {
 
     fn speak(&mut self, now: Nanos, storage: &mut dyn LogStore) {
         for (partition, home) in &mut self.homes {
-            if home.agent.has_diverged() {
+            if home.agent.has_diverged() && !home.is_read_anew {
                 // A gap comes next.
+                home.is_read_anew = true;
                 storage.follow(*partition);
             }
             while let Some(record) = home.agent.poll_send(now) {
