@@ -107,7 +107,9 @@ fn a_released_key_gives_its_share_back_while_the_runtime_stays() {
 #[test]
 fn a_waiter_without_a_share_is_served_when_the_log_gives_one() {
     let runtime = join(&MemoryHub::new(3), Duration::from_secs(15));
+    let start = Instant::now();
     assert!(key(&runtime, 10, 10).acquire(1, SOON).is_granted());
+    assert!(start.elapsed() < SOON / 2, "it was woken, and did not find the share when its time was up");
 }
 
 #[test]

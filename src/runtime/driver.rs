@@ -67,6 +67,7 @@ pub(super) struct Driver {
     /// Partitions of the log; 0 until known.
     partitions: u32,
     homes: BTreeMap<u32, Home>,
+    slots: Slots,
     /// Where each slot's bucket lives.
     placed: HashMap<u32, u32>,
     /// The limits of the buckets here, to be told what the log says of them.
@@ -94,6 +95,7 @@ impl Driver {
             started,
             partitions: 0,
             homes: BTreeMap::new(),
+            slots: Slots::default(),
             placed: HashMap::new(),
             limits: BTreeMap::new(),
             defining: Vec::new(),
@@ -120,6 +122,7 @@ impl Driver {
             self.tick(now);
             self.speak(now, storage);
             self.publish(now);
+            self.slots.call_waiters();
             if now >= reported.plus(TICK) {
                 reported = now;
                 self.report(now, storage);
@@ -166,7 +169,7 @@ impl Driver {
             }
             StorageEvent::Record { partition, offset, bytes } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
-                    home.agent.on_record(now, offset, &bytes, &mut Slots);
+                    home.agent.on_record(now, offset, &bytes, &mut self.slots);
                 }
             }
             StorageEvent::CaughtUp { partition } => {
@@ -179,7 +182,7 @@ impl Driver {
                     home.gaps += 1;
                     home.is_read_anew = false;
                     home.followed_at = now;
-                    home.agent.on_gap(now, &mut Slots);
+                    home.agent.on_gap(now, &mut self.slots);
                 }
             }
             StorageEvent::Trouble { message, fatal } => self.trouble = Some(Trouble { message, fatal }),
@@ -195,7 +198,7 @@ impl Driver {
                     let timeout = Nanos(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
                     self.closing = Some((now.plus(timeout), reply));
                     for home in self.homes.values_mut() {
-                        home.agent.close(now, &mut Slots);
+                        home.agent.close(now, &mut self.slots);
                     }
                 }
                 Command::Define(limit, new, reply) => match self.define(&limit, new, now, storage) {
@@ -218,7 +221,7 @@ impl Driver {
         for key in released {
             let index = key.index();
             if let Some(home) = self.placed.remove(&index).and_then(|home| self.homes.get_mut(&home)) {
-                home.agent.remove(now, BucketRef(index), &mut Slots);
+                home.agent.remove(now, BucketRef(index), &mut self.slots);
             }
             slot::destroy(index);
         }
@@ -233,29 +236,34 @@ impl Driver {
         }
         self.looked_at = now;
         for index in told {
-            let Some(home) = self.home_of(index, now, storage) else {
+            let Some(partition) = self.place(index, now, storage) else {
                 // No partition to go to yet: it stays flagged.
                 if slot::get(index).is_some_and(|slot| slot.cold.lock().is_some()) {
                     self.hot.push(index);
                 }
                 continue;
             };
-            let Some(slot) = slot::get(index) else { continue };
+            let (Some(slot), Some(home)) = (slot::get(index), self.homes.get_mut(&partition)) else { continue };
             slot.flagged.store(false, Ordering::Release);
             let bucket = BucketRef(index);
-            home.agent.on_activity(now, bucket, &mut Slots);
+            home.agent.on_activity(now, bucket, &mut self.slots);
             let guard = slot.cold.lock();
             let Some(cold) = guard.as_ref() else { continue };
-            if !cold.waiters.is_empty() && !slot.flagged.swap(true, Ordering::AcqRel) {
-                self.hot.push(index);
+            if !cold.waiters.is_empty() {
+                // One who began to wait between the growth of the share and the publication of its validity was
+                // not called by either.
+                cold.waiters.call_first();
+                if !slot.flagged.swap(true, Ordering::AcqRel) {
+                    self.hot.push(index);
+                }
             }
         }
     }
 
-    /// The home of a slot's bucket, followed from now on if it was not; `None` while the log is not known.
-    fn home_of(&mut self, index: u32, now: Nanos, storage: &mut dyn LogStore) -> Option<&mut Home> {
+    /// The partition of a slot's bucket, followed from now on if it was not; `None` while the log is not known.
+    fn place(&mut self, index: u32, now: Nanos, storage: &mut dyn LogStore) -> Option<u32> {
         if let Some(partition) = self.placed.get(&index) {
-            return self.homes.get_mut(partition);
+            return Some(*partition);
         }
         if self.partitions == 0 || self.closing.is_some() {
             return None;
@@ -277,7 +285,7 @@ impl Driver {
         let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
         slot.validity.store(validity.index(), Ordering::Release);
         self.placed.insert(index, partition);
-        Some(home)
+        Some(partition)
     }
 
     /// Follows a partition from now on; `None` when this process follows too many.
@@ -353,7 +361,7 @@ impl Driver {
     fn tick(&mut self, now: Nanos) {
         for home in self.homes.values_mut() {
             if now >= home.agent.next_timer() {
-                home.agent.on_timer(now, &mut Slots);
+                home.agent.on_timer(now, &mut self.slots);
             }
         }
     }

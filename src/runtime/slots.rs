@@ -7,9 +7,20 @@ use crate::core::units::{Nanos, Tokens};
 use std::sync::atomic::Ordering;
 
 /// The slots, as the protocol sees them.
-pub(super) struct Slots;
+#[derive(Default)]
+pub(super) struct Slots {
+    /// Buckets that grew while somebody waited for them; whoever waits looks only once the share may be used.
+    grown: Vec<BucketRef>,
+}
 
 impl Slots {
+    /// Lets those look again who wait for what has grown: after the validity of the shares was published.
+    pub(super) fn call_waiters(&mut self) {
+        for bucket in self.grown.drain(..) {
+            call_first(bucket);
+        }
+    }
+
     /// Runs `act` on the settled bucket, then lets the hot path go on. A slot that was given back does nothing.
     fn at<T: Default>(bucket: BucketRef, now: Nanos, act: impl FnOnce(&mut Cold, &Slot) -> T) -> T {
         let Some(slot) = slot::of_ref(bucket) else { return T::default() };
@@ -19,6 +30,14 @@ impl Slots {
         let result = act(cold, slot);
         cold.pay_out(slot);
         result
+    }
+}
+
+/// Lets the first of those who wait for a bucket look again.
+fn call_first(bucket: BucketRef) {
+    let Some(slot) = slot::of_ref(bucket) else { return };
+    if let Some(cold) = slot.cold.lock().as_ref() {
+        cold.waiters.call_first();
     }
 }
 
@@ -37,13 +56,16 @@ impl Buckets for Slots {
     }
 
     fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
-        Slots::at(bucket, now, |cold, slot| {
+        let waited_for = Slots::at(bucket, now, |cold, slot| {
             cold.share = share;
             cold.bucket().reshape(share.burst, share.refill());
             cold.bucket().put(arrived);
             slot.dry_until.store(0, Ordering::Release);
-            cold.waiters.call_first();
+            !cold.waiters.is_empty()
         });
+        if waited_for {
+            self.grown.push(bucket);
+        }
     }
 
     fn shrink(&mut self, bucket: BucketRef, now: Nanos, share: Share) -> Tokens {
