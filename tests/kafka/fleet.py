@@ -120,9 +120,6 @@ class Fleet:
         for worker in self.workers:
             worker.wait()
 
-    def granted(self):
-        return sum(worker.last("granted") for worker in self.workers)
-
     def check(self):
         """The worst of all windows over what all workers admitted: `tidegate check`."""
         files = [worker.file for worker in self.workers if os.path.exists(worker.file)]
