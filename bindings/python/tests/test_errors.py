@@ -53,10 +53,12 @@ def test_a_property_of_another_type_is_refused_without_showing_it(value):
 
 
 def test_a_name_that_is_open_with_other_numbers_is_refused(runtime):
-    runtime.limiter("x", Limit(1))
+    first = runtime.limiter("x", Limit(1))
     assert runtime.limiter("x", Limit(1))
     with pytest.raises(tidegate.ArgumentError, match="`x` is open in this process with other numbers"):
         runtime.limiter("x", Limit(2))
+    first.close()
+    assert runtime.limiter("x", Limit(2)), "nothing holds the old numbers any more"
 
 
 @pytest.mark.parametrize("name", ["", "x" * 1025])
