@@ -5,6 +5,7 @@ use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
 use super::text::{give_text, tidegate_text_t};
+use crate::runtime::clock::nanos;
 use crate::runtime::snapshot_json;
 use crate::HealthState;
 
@@ -99,7 +100,6 @@ pub unsafe extern "C" fn tidegate_runtime_storage_info(
     info_out: *mut tidegate_storage_info_t,
     error_out: *mut *mut tidegate_error_t,
 ) -> tidegate_status_t {
-    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     // SAFETY: as promised by the caller.
     let fill = || unsafe {
         let info = own_runtime(runtime)?.storage();
@@ -110,9 +110,9 @@ pub unsafe extern "C" fn tidegate_runtime_storage_info(
             is_persistent: info.persistent.into(),
             partitions: info.partitions,
             replication: info.replication,
-            append_p50_ns: nanos(info.append_p50),
-            append_p99_ns: nanos(info.append_p99),
-            ack_age_ns: info.ack_age.map_or(u64::MAX, nanos),
+            append_p50_ns: nanos(info.append_p50).0,
+            append_p99_ns: nanos(info.append_p99).0,
+            ack_age_ns: info.ack_age.map_or(u64::MAX, |age| nanos(age).0),
         };
         fill_struct(info_out, filled, "info_out")
     };

@@ -1,7 +1,6 @@
 //! The decision: one atomic step where the credit suffices, one lock and one clock reading where it does not.
 
 use super::decision::{self, Basis, Decision};
-use super::inner::Life;
 use super::slot::{self, Cold, KeyId, Slot, CREDIT_MAX};
 use super::waiters::{Waiter, WAITERS_MAX};
 use super::{clock, validity};
@@ -102,9 +101,7 @@ fn enter<T>(
         .with(id, |slot, cold| {
             cold.owner.life().check()?;
             let now = cold.owner.clock().now();
-            cold.settle(slot, now);
-            let result = act(slot, cold, now, Tokens::permits(permits));
-            cold.pay_out(slot);
+            let result = cold.settled(slot, now, |cold| act(slot, cold, now, Tokens::permits(permits)));
             // The driver is told once until it has looked.
             let short = cold.is_refused || !cold.waiters.is_empty();
             let tell = short && !slot.flagged.swap(true, Ordering::AcqRel);
@@ -170,7 +167,7 @@ pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
     if at_once.status != decision::DENIED || timeout.is_zero() {
         return at_once;
     }
-    let timeout = Nanos(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)).min(TIMEOUT_MAX);
+    let timeout = clock::nanos(timeout).min(TIMEOUT_MAX);
     let deadline = clock::boot_time().plus(timeout);
     let waiter = Arc::new(Waiter::new(Tokens::permits(permits)));
     let joined = enter(slot, id, permits, |_, cold, _, _| {
@@ -233,14 +230,4 @@ pub fn peek(id: KeyId) -> Decision {
         decision
     });
     peeked.unwrap_or_else(Decision::failed)
-}
-
-impl Life {
-    fn check(self) -> Result<(), ErrorKind> {
-        match self {
-            Life::Open => Ok(()),
-            Life::Closed => Err(ErrorKind::Closed),
-            Life::Poisoned => Err(ErrorKind::Bug),
-        }
-    }
 }

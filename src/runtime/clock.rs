@@ -67,6 +67,11 @@ pub fn span(ticks: u64) -> Nanos {
     }
 }
 
+/// A duration as core has it; what does not fit is the longest there is.
+pub fn nanos(duration: std::time::Duration) -> Nanos {
+    Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Prepares [`ticks`]: takes 10 ms once per process where the counter is used.
 pub fn calibrate() {
     let _ = ticker();
@@ -149,8 +154,7 @@ pub struct ManualClock(Arc<AtomicU64>);
 impl ManualClock {
     /// Moves the clock forward.
     pub fn advance(&self, span: std::time::Duration) {
-        let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_add(span, Ordering::AcqRel);
+        self.0.fetch_add(nanos(span).0, Ordering::AcqRel);
     }
 
     fn now(&self) -> Nanos {

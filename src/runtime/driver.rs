@@ -2,7 +2,7 @@
 //!
 //! It alone waits for the storage. It decides nothing that the core could decide.
 
-use super::clock::Clock;
+use super::clock::{self, Clock};
 use super::decision::Basis;
 use super::inner::LIMITERS_MAX;
 use super::limit_of::LimitOf;
@@ -41,7 +41,6 @@ struct Home {
     /// For limits that go on with their last share.
     kept: OwnValidity,
     followed_at: Nanos,
-    gaps: u64,
     /// The storage was asked to start over, because the state here differs from another process's.
     is_read_anew: bool,
     published: Published,
@@ -89,7 +88,7 @@ impl Driver {
             desk: far.desk,
             events: far.events,
             commands: far.commands,
-            settings: Settings::with_ttl(Nanos(u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX))),
+            settings: Settings::with_ttl(clock::nanos(ttl)),
             clock,
             note,
             started,
@@ -179,7 +178,6 @@ impl Driver {
             }
             StorageEvent::Gap { partition, .. } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
-                    home.gaps += 1;
                     home.is_read_anew = false;
                     home.followed_at = now;
                     home.agent.on_gap(now, &mut self.slots);
@@ -195,8 +193,7 @@ impl Driver {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Close(timeout, reply) => {
-                    let timeout = Nanos(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-                    self.closing = Some((now.plus(timeout), reply));
+                    self.closing = Some((now.plus(clock::nanos(timeout)), reply));
                     for home in self.homes.values_mut() {
                         home.agent.close(now, &mut self.slots);
                     }
@@ -217,8 +214,7 @@ impl Driver {
     }
 
     fn take_released(&mut self, now: Nanos) {
-        let released = std::mem::take(&mut *self.desk.released.lock());
-        for key in released {
+        for key in self.desk.take_released() {
             let index = key.index();
             if let Some(home) = self.placed.remove(&index).and_then(|home| self.homes.get_mut(&home)) {
                 home.agent.remove(now, BucketRef(index), &mut self.slots);
@@ -295,10 +291,8 @@ impl Driver {
             let agent = Agent::new(self.settings, random(), &self.note);
             let published = Published::default();
             storage.follow(partition);
-            self.homes.insert(
-                partition,
-                Home { agent, strict, kept, followed_at: now, gaps: 0, is_read_anew: false, published },
-            );
+            self.homes
+                .insert(partition, Home { agent, strict, kept, followed_at: now, is_read_anew: false, published });
         }
         Some(())
     }
@@ -414,7 +408,6 @@ impl Driver {
             sessions_valid: homes().filter(|home| now < home.agent.usable_until()).count() as u32,
             sessions_kept: homes().filter(|home| home.agent.is_keeping(now)).count() as u32,
             partitions_halted: count(Agent::is_halted),
-            gaps: homes().map(|home| home.gaps).sum(),
             agents,
         };
         *self.desk.report.lock() = report;
@@ -442,5 +435,5 @@ fn random() -> u64 {
         return u64::from_le_bytes(bytes);
     }
     // Only on kernels older than 3.17.
-    super::clock::boot_time().0 ^ u64::from(std::process::id()).rotate_left(32)
+    clock::boot_time().0 ^ u64::from(std::process::id()).rotate_left(32)
 }

@@ -25,6 +25,9 @@ pub const LIMITERS_MAX: usize = 65_536;
 /// Longest name of a limiter, and longest scope value, in bytes.
 pub const NAME_MAX: usize = 1_024;
 
+/// What a closed runtime says.
+pub(super) const CLOSED: &str = "the runtime was closed";
+
 /// What a poisoned runtime says.
 pub(super) const POISONED: &str = "a panic inside Tidegate; the runtime refuses every further call";
 
@@ -38,6 +41,17 @@ pub(super) enum Life {
     Closed,
     /// A panic left it in a state that nobody knows.
     Poisoned,
+}
+
+impl Life {
+    /// The failure that a call answers with, if any.
+    pub(super) fn check(self) -> Result<(), ErrorKind> {
+        match self {
+            Life::Open => Ok(()),
+            Life::Closed => Err(ErrorKind::Closed),
+            Life::Poisoned => Err(ErrorKind::Bug),
+        }
+    }
 }
 
 /// What all handles of one runtime share.
@@ -118,11 +132,8 @@ impl Inner {
         if self.is_of_another_process() {
             return Err(Error::new(ErrorKind::Forked, FORKED));
         }
-        match self.life() {
-            Life::Open => Ok(()),
-            Life::Closed => Err(Error::new(ErrorKind::Closed, "the runtime was closed")),
-            Life::Poisoned => Err(Error::new(ErrorKind::Bug, POISONED)),
-        }
+        let words = |kind| if kind == ErrorKind::Closed { CLOSED } else { POISONED };
+        self.life().check().map_err(|kind| Error::new(kind, words(kind)))
     }
 
     /// One more user; false when it is closed or of another process.
@@ -285,17 +296,11 @@ impl Inner {
             }
             return Ok(());
         };
-        match link.define(limit, new, timeout) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(why)) => Err(why),
-            None => Err(Error::new(
-                ErrorKind::Storage,
-                format!(
-                    "the new limit of `{}` was not confirmed in time; it will be, when the log answers",
-                    limit.limiter
-                ),
-            )),
-        }
+        link.define(limit, new, timeout).unwrap_or_else(|| {
+            let name = &limit.limiter;
+            let text = format!("the new limit of `{name}` was not confirmed in time; it will be, when the log answers");
+            Err(Error::new(ErrorKind::Storage, text))
+        })
     }
 
     /// What decisions without a share follow, in words.
@@ -325,7 +330,7 @@ impl Inner {
             sessions_lost_while_valid: report.agents.lost_while_valid,
             evictions_sent: report.agents.evictions_sent,
             digest_mismatches: report.agents.digest_mismatches,
-            gaps: report.gaps,
+            gaps: report.agents.gaps,
             ..Metrics::default()
         };
         if self.is_of_another_process() {

@@ -42,10 +42,17 @@ pub(super) struct Desk {
     /// Slots whose buckets were refused, each at most once.
     pub(super) activity: ArrayQueue<u32>,
     /// Keys that were given back; at most one entry a slot.
-    pub(super) released: Mutex<Vec<KeyId>>,
+    released: Mutex<Vec<KeyId>>,
     pub(super) report: Mutex<Report>,
     /// Where buckets stand that have no home yet: never valid.
     pub(super) lobby: OwnValidity,
+}
+
+impl Desk {
+    /// The keys that were given back and not looked at yet.
+    pub(super) fn take_released(&self) -> Vec<KeyId> {
+        std::mem::take(&mut *self.released.lock())
+    }
 }
 
 /// The callers' side.
@@ -128,7 +135,7 @@ impl Link {
 
     /// The keys that were given back and not looked at yet.
     pub(super) fn take_released(&self) -> Vec<KeyId> {
-        std::mem::take(&mut *self.desk.released.lock())
+        self.desk.take_released()
     }
 
     /// What the thread last saw.
@@ -138,16 +145,18 @@ impl Link {
 
     /// Has a limit changed in every partition; `None` if that is not confirmed in `timeout`.
     pub(super) fn define(&self, limit: &Arc<LimitOf>, new: Limit, timeout: Duration) -> Option<Result<(), Error>> {
-        let (reply, answer) = channel::bounded(1);
-        self.commands.send_timeout(Command::Define(limit.clone(), new, reply), timeout).ok()?;
-        self.wake();
-        answer.recv_timeout(timeout).ok()
+        self.ask(timeout, |reply| Command::Define(limit.clone(), new, reply))
     }
 
     /// What the fleet does with a bucket; `None` if the thread does not answer in `timeout`.
     pub(super) fn status(&self, key: KeyId, timeout: Duration) -> Option<BucketStatus> {
+        self.ask(timeout, |reply| Command::Status(key, reply))
+    }
+
+    /// Has the thread carry out a command and waits for its answer; `None` if there is none in `timeout`.
+    fn ask<T>(&self, timeout: Duration, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = channel::bounded(1);
-        self.commands.send_timeout(Command::Status(key, reply), timeout).ok()?;
+        self.commands.send_timeout(command(reply), timeout).ok()?;
         self.wake();
         answer.recv_timeout(timeout).ok()
     }

@@ -27,7 +27,7 @@ pub use slot::{KeyId, SLOTS_MAX};
 pub use snapshot::snapshot_json;
 
 use crate::core::limit::{Limit, Outage};
-use crate::core::placement::{bucket_id, BucketId};
+use crate::core::placement::BucketId;
 use crate::storage::{LogStore, StorageEvent, StorageInfo};
 use crate::{Error, ErrorKind};
 use clock::Clock;
@@ -124,7 +124,7 @@ impl Runtime {
     pub fn limiter(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Limiter, Error> {
         let limit = self.inner.limit(name, limit, outage)?;
         if !self.inner.join() {
-            return Err(Error::new(ErrorKind::Closed, "the runtime was closed"));
+            return Err(Error::new(ErrorKind::Closed, inner::CLOSED));
         }
         Ok(Limiter { inner: self.inner.clone(), limit })
     }
@@ -140,7 +140,7 @@ impl Runtime {
             return Health { state: HealthState::Failed, message: inner::FORKED.into() };
         }
         match self.inner.life() {
-            Life::Closed => Health { state: HealthState::Closed, message: "the runtime was closed".into() },
+            Life::Closed => Health { state: HealthState::Closed, message: inner::CLOSED.into() },
             Life::Open if self.inner.is_local() => {
                 Health { state: HealthState::Ok, message: "limits are local to this process".into() }
             }
@@ -238,11 +238,6 @@ impl Limiter {
     /// `Storage` when it was not confirmed in time: it will be, when the log answers. `Capacity`, `Closed`, `Forked`.
     pub fn set_limit(&self, limit: Limit, timeout: Duration) -> Result<(), Error> {
         self.inner.set_limit(&self.limit, limit, timeout)
-    }
-
-    /// The partition-independent identity of a value's bucket.
-    pub fn bucket_id(&self, value: &str) -> BucketId {
-        bucket_id(&self.limit.limiter, 0, value)
     }
 }
 

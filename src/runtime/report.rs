@@ -21,7 +21,6 @@ pub(super) struct Report {
     pub(super) sessions_kept: u32,
     /// Partitions in which a newer version writes: nothing is granted there.
     pub(super) partitions_halted: u32,
-    pub(super) gaps: u64,
     pub(super) agents: Counters,
 }
 

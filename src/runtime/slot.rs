@@ -230,8 +230,16 @@ impl Slot {
 }
 
 impl Cold {
-    /// Takes the credit back, mints up to `now`, and counts what was spent. [`Cold::pay_out`] must follow.
-    pub(super) fn settle(&mut self, slot: &Slot, now: Nanos) {
+    /// Takes the credit back, lets `act` use the settled bucket, and pays out the rest: one step against admissions.
+    pub(super) fn settled<T>(&mut self, slot: &Slot, now: Nanos, act: impl FnOnce(&mut Cold) -> T) -> T {
+        self.settle(slot, now);
+        let result = act(self);
+        self.pay_out(slot);
+        result
+    }
+
+    /// Takes the credit back, mints up to `now`, and counts what was spent.
+    fn settle(&mut self, slot: &Slot, now: Nanos) {
         let left = slot.credit.swap(self.id.tag(), Ordering::AcqRel) & CREDIT_MAX;
         let spent = Tokens(self.paid_out - left);
         self.paid_out = 0;
@@ -244,7 +252,7 @@ impl Cold {
     }
 
     /// Lets the hot path spend what is there, unless somebody waits for it in front of others.
-    pub(super) fn pay_out(&mut self, slot: &Slot) {
+    fn pay_out(&mut self, slot: &Slot) {
         let credit = if self.waiters.is_empty() { self.bucket.level().0.min(CREDIT_MAX) } else { 0 };
         self.paid_out = credit;
         slot.credit.store(self.id.tag() | credit, Ordering::Release);
@@ -264,12 +272,17 @@ impl Cold {
         if !Arc::ptr_eq(&self.limit, limit) {
             return;
         }
-        self.settle(slot, now);
-        self.share = Share { rate: limit.rate(), burst: limit.burst() };
-        self.bucket.reshape(limit.burst(), limit.local().refill());
-        slot.dry_until.store(0, Ordering::Release);
+        let share = Share { rate: limit.rate(), burst: limit.burst() };
+        self.settled(slot, now, |cold| cold.reshape(slot, share, limit.local().refill()));
         self.waiters.call_first();
-        self.pay_out(slot);
+    }
+
+    /// Gives the settled bucket another share, and returns what stood above its burst. What was foreseen of the old one,
+    /// that nothing comes before some tick, does not hold any more.
+    pub(super) fn reshape(&mut self, slot: &Slot, share: Share, refill: Refill) -> Tokens {
+        self.share = share;
+        slot.dry_until.store(0, Ordering::Release);
+        self.bucket.reshape(share.burst, refill)
     }
 
     /// What was spent since the last settlement.

@@ -4,7 +4,6 @@
 use super::slot::{self, Cold, Slot};
 use crate::core::share::{BucketRef, Buckets, Share, Usage};
 use crate::core::units::{Nanos, Tokens};
-use std::sync::atomic::Ordering;
 
 /// The slots, as the protocol sees them.
 #[derive(Default)]
@@ -26,10 +25,7 @@ impl Slots {
         let Some(slot) = slot::of_ref(bucket) else { return T::default() };
         let mut guard = slot.cold.lock();
         let Some(cold) = guard.as_mut() else { return T::default() };
-        cold.settle(slot, now);
-        let result = act(cold, slot);
-        cold.pay_out(slot);
-        result
+        cold.settled(slot, now, |cold| act(cold, slot))
     }
 }
 
@@ -57,10 +53,8 @@ impl Buckets for Slots {
 
     fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         let waited_for = Slots::at(bucket, now, |cold, slot| {
-            cold.share = share;
-            cold.bucket().reshape(share.burst, share.refill());
+            cold.reshape(slot, share, share.refill());
             cold.bucket().put(arrived);
-            slot.dry_until.store(0, Ordering::Release);
             !cold.waiters.is_empty()
         });
         if waited_for {
@@ -69,11 +63,7 @@ impl Buckets for Slots {
     }
 
     fn shrink(&mut self, bucket: BucketRef, now: Nanos, share: Share) -> Tokens {
-        Slots::at(bucket, now, |cold, slot| {
-            cold.share = share;
-            slot.dry_until.store(0, Ordering::Release);
-            cold.bucket().reshape(share.burst, share.refill())
-        })
+        Slots::at(bucket, now, |cold, slot| cold.reshape(slot, share, share.refill()))
     }
 
     fn forfeit(&mut self, bucket: BucketRef, now: Nanos) {

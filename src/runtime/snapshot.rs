@@ -1,5 +1,6 @@
 //! Health, storage and metrics of a runtime as one JSON object, for people and dashboards.
 
+use super::clock::nanos;
 use super::Runtime;
 use std::fmt::Write;
 
@@ -20,14 +21,14 @@ pub fn snapshot_json(runtime: &Runtime) -> String {
         &[
             ("partitions", storage.partitions.into()),
             ("replication", storage.replication.into()),
-            ("append_p50_ns", nanos(storage.append_p50)),
-            ("append_p99_ns", nanos(storage.append_p99)),
+            ("append_p50_ns", nanos(storage.append_p50).0),
+            ("append_p99_ns", nanos(storage.append_p99).0),
             ("appends_failed", storage.appends_failed),
             ("producer_restarts", storage.producer_restarts),
         ],
     );
     let _ = match storage.ack_age {
-        Some(age) => write!(json, ", \"ack_age_ns\": {}", nanos(age)),
+        Some(age) => write!(json, ", \"ack_age_ns\": {}", nanos(age).0),
         None => write!(json, ", \"ack_age_ns\": null"),
     };
     json.push_str("}, \"metrics\": {");
@@ -63,10 +64,6 @@ fn numbers(json: &mut String, before: &str, fields: &[(&str, u64)]) {
         let _ = write!(json, "{before}\"{name}\": {number}");
         before = ", ";
     }
-}
-
-fn nanos(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A JSON string: RFC 8259, section 7.
