@@ -23,7 +23,8 @@ fn hello() -> Record {
         min: Tokens::permits(1),
         requeue: false,
     };
-    let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, note: "host 4711 tidegate/0.1.0".into() };
+    let sender =
+        Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 1 << 100, note: "host 4711 tidegate/0.1.0".into() };
     let ops = vec![Op::Define(define), Op::Claim(claim)];
     Record { sender, nonce: 0x0123_4567_89ab_cdef, seq: 1, tag: u64::MAX, digest: None, ops }
 }

@@ -33,6 +33,8 @@ pub struct Session {
     pub last_seq: u64,
     /// Silence after which it may be evicted.
     pub ttl: Nanos,
+    /// As in its Hello: who finds this lock free knows that the process is dead; 0 = none.
+    pub lock: u128,
     pub(super) buckets: BTreeSet<BucketId>,
 }
 
@@ -246,7 +248,7 @@ impl Fold {
             return Err(Ignored::Old);
         }
         match record.sender {
-            Sender::Hello { ttl_ms, .. } => {
+            Sender::Hello { ttl_ms, lock, .. } => {
                 if record.seq != 1 || self.sessions.values().any(|live| live.nonce == record.nonce) {
                     return Err(Ignored::Twice);
                 }
@@ -254,7 +256,7 @@ impl Fold {
                     return Err(Ignored::Unwelcome);
                 }
                 let ttl = Nanos::from_millis(ttl_ms.into());
-                let session = Session { nonce: record.nonce, last_seq: 1, ttl, buckets: BTreeSet::new() };
+                let session = Session { nonce: record.nonce, last_seq: 1, ttl, lock, buckets: BTreeSet::new() };
                 self.sessions.insert(offset, session);
                 Ok(offset)
             }

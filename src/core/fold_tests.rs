@@ -18,7 +18,7 @@ fn claim(released: u64, tokens: u64, want: u64) -> Op {
 }
 
 fn hello(nonce: u64, ops: Vec<Op>) -> Record {
-    let sender = Sender::Hello { ttl_ms: 10_000, newest_format: 1, note: String::new() };
+    let sender = Sender::Hello { ttl_ms: 10_000, newest_format: 1, lock: 0, note: String::new() };
     Record { sender, nonce, seq: 1, tag: 0, digest: None, ops }
 }
 

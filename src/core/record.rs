@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! 'T' u8 | format u8 | sender varint (0 = Hello, else session offset + 1) | nonce u64 | seq varint | tag u64
-//! Hello only: ttl_ms varint | newest format u8 | note string
+//! Hello only: ttl_ms varint | newest format u8 | lock u128 | note string
 //! digest flag u8 [offset varint, digest u64] | op count varint | ops | checksum u32
 //! string = varint byte count + UTF-8;  checksum = low 32 bits of SipHash-2-4-128 over all before it
 //! ```
@@ -35,6 +35,8 @@ pub enum Sender {
         ttl_ms: u32,
         /// The newest record format it reads.
         newest_format: u8,
+        /// Names a lock that the process holds as long as it lives, where others on its host can try it; 0 = none.
+        lock: u128,
         /// Host, process and library version, for people.
         note: String,
     },
@@ -142,9 +144,10 @@ impl Record {
         w.u64(self.nonce);
         w.varint(self.seq.into());
         w.u64(self.tag);
-        if let Sender::Hello { ttl_ms, newest_format, note } = &self.sender {
+        if let Sender::Hello { ttl_ms, newest_format, lock, note } = &self.sender {
             w.varint((*ttl_ms).into());
             w.0.push(*newest_format);
+            w.u128(*lock);
             w.text(note);
         }
         w.0.push(self.digest.is_some().into());
@@ -235,7 +238,7 @@ fn read_record(r: &mut Reader<'_>) -> Option<Record> {
     let sender = match sender {
         0 => {
             let ttl_ms = u32::try_from(r.varint()?).ok()?;
-            Sender::Hello { ttl_ms, newest_format: r.u8()?, note: r.text()? }
+            Sender::Hello { ttl_ms, newest_format: r.u8()?, lock: r.u128()?, note: r.text()? }
         }
         session => Sender::Session(u64::try_from(session - 1).ok()?),
     };
@@ -302,11 +305,8 @@ pub(crate) mod tests {
 
     pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         let sender = prop_oneof![
-            (any::<u32>(), any::<u8>(), any_text()).prop_map(|(ttl_ms, newest_format, note)| Sender::Hello {
-                ttl_ms,
-                newest_format,
-                note
-            }),
+            (any::<u32>(), any::<u8>(), any::<u128>(), any_text())
+                .prop_map(|(ttl_ms, newest_format, lock, note)| Sender::Hello { ttl_ms, newest_format, lock, note }),
             any::<u64>().prop_map(Sender::Session),
         ];
         (sender, any::<(u64, u64, u64)>(), any::<Option<(u64, u64)>>(), prop::collection::vec(any_op(), 0..5))

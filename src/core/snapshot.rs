@@ -145,6 +145,7 @@ fn write_frame(w: &mut Writer, fold: &Fold) {
         w.u64(session.nonce);
         w.varint(session.last_seq.into());
         w.varint((session.ttl.0 / MILLISECOND).into());
+        w.u128(session.lock);
     }
     w.varint(fold.limits.len() as u128);
     for (id, limit) in &fold.limits {
@@ -175,8 +176,8 @@ fn decode(body: &[u8]) -> Option<Fold> {
     let mut fold = Fold { next: r.varint64()?, ..Fold::default() };
     for _ in 0..r.varint()? {
         let (offset, nonce, last_seq) = (r.varint64()?, r.u64()?, r.varint64()?);
-        let ttl = Nanos::from_millis(r.varint64()?);
-        fold.sessions.insert(offset, Session { nonce, last_seq, ttl, buckets: BTreeSet::new() });
+        let (ttl, lock) = (Nanos::from_millis(r.varint64()?), r.u128()?);
+        fold.sessions.insert(offset, Session { nonce, last_seq, ttl, lock, buckets: BTreeSet::new() });
     }
     for _ in 0..r.varint()? {
         let id = r.u128()?;

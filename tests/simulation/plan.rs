@@ -45,6 +45,8 @@ pub struct Faults {
     pub defines: bool,
     pub gaps: bool,
     pub removals: bool,
+    /// Crashes are proven to the survivors, sooner or later.
+    pub proofs: bool,
     /// Mean time between two faults.
     pub gap: u64,
 }
@@ -95,6 +97,7 @@ impl Plan {
             defines: chance(rng, 30),
             gaps: chance(rng, 20),
             removals: chance(rng, 30),
+            proofs: false,
             gap: if calm { 1_000 * SECOND } else { 0 },
         };
         let many_keys = chance(rng, 30);
@@ -103,6 +106,7 @@ impl Plan {
         let ttl = [2, 3, 3, 6, 6, 15][rng.below(6) as usize] * SECOND;
         let processes = if tiny { 3 + rng.below(10) } else { 2 + rng.below(5) } as usize;
         let keys = (0..if many_keys { 2 + rng.below(2) } else { 1 }).map(|_| key(rng, tiny, wide)).collect();
+        let proofs = faults.crashes && chance(rng, 60);
         let gap = faults.gap.max([500 * MS, SECOND, 2 * SECOND, 4 * SECOND][rng.below(4) as usize]);
         Plan {
             seed,
@@ -113,7 +117,7 @@ impl Plan {
             drift_ppm: if leases_only { 80_000 } else { 400 },
             leases_only,
             patience: if waits { 200 * MS + rng.below(1_000) * MS } else { 0 },
-            faults: Faults { gap, ..faults },
+            faults: Faults { gap, proofs, ..faults },
             chaos: 20 * SECOND + ttl * 4,
             latency: MS + rng.below(5) * MS,
         }

@@ -110,6 +110,8 @@ pub struct Excess {
 pub struct Process {
     /// Which start of this slot it is.
     pub life: u64,
+    /// That others on its host can try; 0 = none.
+    pub lock: u128,
     pub agent: Agent,
     pub hot: HotPath,
     /// By key; `None` = removed.

@@ -9,7 +9,7 @@ use crate::plan::{Plan, MS, SECOND};
 use crate::process::{Clock, Excess, HotPath, Process};
 use crate::shadow::Shadow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use tidegate::core::agent::{Agent, Settings};
 use tidegate::core::fold::Fold;
 use tidegate::core::limit::Limit;
@@ -21,13 +21,39 @@ use tidegate::core::units::{Nanos, Tokens};
 /// What happens next; `life` is the start of the slot that it was meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Start { slot: usize },
-    Arrive { slot: usize, life: u64, key: usize },
-    Pump { slot: usize, life: u64, key: usize },
-    Drive { slot: usize, life: u64 },
-    Read { slot: usize, life: u64 },
-    Resume { slot: usize, life: u64 },
-    Append { record: u64 },
+    Start {
+        slot: usize,
+    },
+    Arrive {
+        slot: usize,
+        life: u64,
+        key: usize,
+    },
+    Pump {
+        slot: usize,
+        life: u64,
+        key: usize,
+    },
+    Drive {
+        slot: usize,
+        life: u64,
+    },
+    Read {
+        slot: usize,
+        life: u64,
+    },
+    Resume {
+        slot: usize,
+        life: u64,
+    },
+    /// It tries the locks of the others.
+    Prove {
+        slot: usize,
+        life: u64,
+    },
+    Append {
+        record: u64,
+    },
     Fault,
 }
 
@@ -68,6 +94,8 @@ pub struct World {
     pub owners: BTreeMap<u64, Owner>,
     pub ended: BTreeMap<u64, u64>,
     outage_until: u64,
+    /// The locks of the processes that crashed; only those of this host can be tried.
+    dead: BTreeSet<u128>,
     pub quiet: bool,
     events_now: u64,
     trace: VecDeque<(u64, &'static str, u64, String)>,
@@ -118,6 +146,7 @@ impl World {
             owners: BTreeMap::new(),
             ended: BTreeMap::new(),
             outage_until: 0,
+            dead: BTreeSet::new(),
             quiet: false,
             events_now: 0,
             trace: VecDeque::new(),
@@ -186,6 +215,7 @@ impl World {
             Event::Pump { slot, life, key } => self.with(slot, life, |world, process| world.pump(slot, process, key)),
             Event::Drive { slot, life } => self.with(slot, life, |world, process| world.drive(slot, process)),
             Event::Read { slot, life } => self.with(slot, life, |world, process| world.read(slot, process)),
+            Event::Prove { slot, life } => self.with(slot, life, |world, process| world.prove(slot, process)),
             Event::Resume { slot, life } => self.with(slot, life, |world, process| world.resume(slot, process)),
         }
     }
@@ -217,7 +247,9 @@ impl World {
             base: 1 + self.rng.below(1_000_000 * SECOND),
             per_million: 1_000_000 - drift + self.rng.below(2 * drift + 1),
         };
-        let settings = Settings::new(Nanos(self.plan.ttl), self.plan.outage);
+        // A third is on hosts of their own.
+        let lock = if self.plan.faults.proofs && life % 3 != 0 { life.into() } else { 0 };
+        let settings = Settings { lock, ..Settings::new(Nanos(self.plan.ttl), self.plan.outage) };
         let mut agent = Agent::new(settings, self.rng.next_u64(), "simulated");
         let mut hot = HotPath::default();
         let now = clock.at(self.now);
@@ -237,6 +269,7 @@ impl World {
         self.note("starts", slot, format!("reading from {read}"));
         let mut process = Process {
             life,
+            lock,
             agent,
             hot,
             refs,
@@ -256,6 +289,10 @@ impl World {
             admitted: vec![0; self.plan.keys.len()],
         };
         self.plan_read(slot, &mut process);
+        if self.plan.faults.proofs {
+            let at = self.now + self.rng.below(SECOND);
+            self.at(at, Event::Prove { slot, life });
+        }
         for key in 0..self.plan.keys.len() {
             // A measured process asks at once.
             let at = self.now + if self.demand.is_some() { 0 } else { self.rng.below(SECOND) };

@@ -3,10 +3,12 @@
 //! Silence is measured in *live time*: it advances only with this process's own read-backs, by at most one
 //! and a half heartbeats each. So an outage of the log, or a stop of this process, stops the count, and
 //! nobody is evicted for what could not be heard.
+//!
+//! Who is proven dead uses nothing any more, and is evicted without waiting. The proof is the caller's affair.
 
 use super::Agent;
 use crate::core::units::Nanos;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often the silent are looked for.
 const CHECK: Nanos = Nanos::from_millis(250);
@@ -21,6 +23,7 @@ struct Heard {
     at: Nanos,
     patience: Nanos,
     evict_after: Nanos,
+    dead: bool,
 }
 
 /// What this process heard of the others.
@@ -42,12 +45,14 @@ impl Liveness {
     /// A record of `session` was read.
     pub(super) fn heard(&mut self, now: Nanos, session: u64, heartbeat: Nanos) {
         let at = self.at_most(now, heartbeat);
-        let unset = Nanos::NEVER;
-        self.heard.entry(session).and_modify(|heard| heard.at = at).or_insert(Heard {
-            at,
-            patience: unset,
-            evict_after: Nanos::ZERO,
-        });
+        let new = Heard { at, patience: Nanos::NEVER, evict_after: Nanos::ZERO, dead: false };
+        let heard = self.heard.entry(session).or_insert(new);
+        heard.at = at;
+        if heard.dead {
+            // Its last words came late, and an eviction that was planned before names another seq.
+            heard.evict_after = Nanos::ZERO;
+            self.next_check = Nanos::ZERO;
+        }
     }
 
     /// This process read its own record: the log is live.
@@ -63,6 +68,28 @@ impl Liveness {
 }
 
 impl Agent {
+    /// The processes that held these locks are dead: their sessions are evicted with the next record. Call again
+    /// as long as a session with such a lock lives: a Hello may come late.
+    pub fn on_deaths(&mut self, dead: &BTreeSet<u128>) {
+        for (id, _) in self.fold.sessions().iter().filter(|(_, session)| dead.contains(&session.lock)) {
+            if let Some(heard) = self.liveness.heard.get_mut(id).filter(|heard| !heard.dead) {
+                heard.dead = true;
+                self.liveness.next_check = Nanos::ZERO;
+            }
+        }
+    }
+
+    /// Plans the eviction of those proven dead.
+    pub(super) fn evict_the_dead(&mut self, now: Nanos) {
+        for (id, session) in self.fold.sessions() {
+            if let Some(heard) = self.liveness.heard.get_mut(id).filter(|heard| heard.dead && now >= heard.evict_after)
+            {
+                heard.evict_after = now.plus(AGAIN);
+                self.outbox.evict(*id, session.last_seq);
+            }
+        }
+    }
+
     /// Plans the eviction of those silent for their time-to-live.
     pub(super) fn check_the_silent(&mut self, now: Nanos) {
         let Some(me) = self.session else { return };
@@ -72,11 +99,16 @@ impl Agent {
         self.liveness.next_check = now.plus(CHECK);
         let sessions = self.fold.sessions();
         self.liveness.heard.retain(|session, _| sessions.contains_key(session));
+        self.evict_the_dead(now);
+        let sessions = self.fold.sessions();
         let (live, soon) = (self.liveness.live, self.liveness.at_most(now, self.settings.heartbeat(false)));
         for (id, session) in sessions.iter().filter(|(id, _)| **id != me) {
             let Some(heard) = self.liveness.heard.get_mut(id) else { continue };
             if heard.patience == Nanos::NEVER {
                 heard.patience = session.ttl.plus(Nanos(self.rng.below(JITTER)));
+            }
+            if heard.dead {
+                continue;
             }
             if live.since(heard.at) >= heard.patience {
                 if now >= heard.evict_after {

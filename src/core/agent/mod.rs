@@ -41,12 +41,14 @@ pub struct Settings {
     pub ttl: Nanos,
     /// What it does with its share when it cannot renew.
     pub outage: Outage,
+    /// Names a lock that this process holds as long as it lives; 0 = none.
+    pub lock: u128,
 }
 
 impl Settings {
     /// As the user chose.
     pub fn new(ttl: Nanos, outage: Outage) -> Settings {
-        Settings { ttl, outage }
+        Settings { ttl, outage, lock: 0 }
     }
 
     /// With the default for outages.

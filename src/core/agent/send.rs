@@ -265,8 +265,11 @@ impl Agent {
 
     fn say_hello(&mut self, now: Nanos) -> Vec<u8> {
         let ttl_ms = u32::try_from(self.settings.ttl.0 / crate::core::units::MILLISECOND).unwrap_or(u32::MAX);
-        let sender = Sender::Hello { ttl_ms, newest_format: FORMAT, note: self.note.clone() };
-        let record = self.write(now, sender, Vec::new());
+        let sender = Sender::Hello { ttl_ms, newest_format: FORMAT, lock: self.settings.lock, note: self.note.clone() };
+        // What the dead held is free before the first claim is looked at.
+        self.evict_the_dead(now);
+        let evictions = self.take_evictions();
+        let record = self.write(now, sender, evictions);
         self.outbox.hello = Some(record.clone());
         self.outbox.resend = RESEND;
         self.counters.records_sent += 1;
@@ -274,11 +277,16 @@ impl Agent {
     }
 
     fn say(&mut self, now: Nanos) -> Vec<u8> {
-        let evictions = std::mem::take(&mut self.outbox.evictions);
-        self.counters.evictions_sent += evictions.len() as u64;
-        let ops = evictions.into_iter().take(CLAIMS_MAX).map(|(session, seq)| Op::Evict { session, seq }).collect();
+        let evictions = self.take_evictions();
         let session = self.session.unwrap_or_default();
-        self.write(now, Sender::Session(session), ops)
+        self.write(now, Sender::Session(session), evictions)
+    }
+
+    /// As many as fit into a record; the next one takes more.
+    fn take_evictions(&mut self) -> Vec<Op> {
+        let count = self.outbox.evictions.len().min(CLAIMS_MAX);
+        self.counters.evictions_sent += count as u64;
+        self.outbox.evictions.drain(..count).map(|(session, seq)| Op::Evict { session, seq }).collect()
     }
 
     /// Writes a record with `ops`, then all that is dirty, then a goodbye if nothing is left here.

@@ -72,7 +72,9 @@ impl Fleet {
 
     /// A process that asks `per_ms` times a millisecond.
     pub(super) fn join(&mut self, per_ms: u64) -> usize {
-        let mut agent = Agent::new(Settings::new(TTL, self.outage), 77 + self.processes.len() as u64, "test");
+        let number = self.processes.len() as u64;
+        let settings = Settings { lock: 1 + u128::from(number), ..Settings::new(TTL, self.outage) };
+        let mut agent = Agent::new(settings, 77 + number, "test");
         agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &self.limit, BUCKET);
         let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), self.now);
         let plain = Plain { bucket, usage: Usage::default() };
@@ -447,4 +449,109 @@ fn of_two_changes_at_the_same_time_the_later_one_in_the_log_wins() {
     assert!(fleet.processes.iter().all(|process| !process.agent.is_defining()));
     let total: u64 = fleet.rates().iter().sum();
     assert!((190..=200).contains(&total), "{:?}", fleet.rates());
+}
+
+impl Fleet {
+    /// As kill -9: it does nothing any more.
+    fn kill(&mut self, process: usize) {
+        self.processes[process].up = false;
+    }
+
+    /// `witness` learns that `dead` is dead.
+    fn prove(&mut self, witness: usize, dead: usize) {
+        let lock = self.processes[dead].agent.settings.lock;
+        self.processes[witness].agent.on_deaths(&BTreeSet::from([lock]));
+    }
+}
+
+#[test]
+fn the_share_of_a_process_proven_dead_returns_at_once() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(5_000);
+    fleet.kill(0);
+    fleet.run(100);
+    assert!(fleet.rates()[1] < 600, "without the proof it is still its own: {:?}", fleet.rates());
+    fleet.prove(1, 0);
+    fleet.run(20);
+    assert_eq!(fleet.rates()[1], 1_000);
+}
+
+#[test]
+fn a_proof_ends_no_session_but_that_of_the_dead() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(5_000);
+    fleet.kill(0);
+    fleet.prove(1, 0);
+    fleet.run(1_000);
+    assert_eq!(fleet.processes[2].agent.counters().sessions_lost, 0);
+    assert_eq!(fleet.processes[1].agent.counters().evictions_sent, 1, "said once, and read");
+    assert!(fleet.rates()[1..].iter().all(|rate| (450..=550).contains(rate)), "{:?}", fleet.rates());
+}
+
+#[test]
+fn a_fleet_that_starts_again_has_the_whole_limit_with_its_first_record() {
+    let mut fleet = Fleet::new(1_000, 100);
+    for _ in 0..3 {
+        fleet.join(2);
+    }
+    fleet.run(5_000);
+    for dead in 0..3 {
+        fleet.kill(dead);
+    }
+    let newcomer = fleet.join(2);
+    fleet.processes[newcomer].demand_ms = 0;
+    fleet.run(5);
+    for dead in 0..3 {
+        fleet.prove(newcomer, dead);
+    }
+    fleet.processes[newcomer].demand_ms = 2;
+    let records = fleet.log.len();
+    fleet.run(10);
+    assert_eq!((fleet.rates()[newcomer], fleet.log.len()), (1_000, records + 1));
+    fleet.run(1_000);
+    let granted = fleet.processes[newcomer].granted;
+    assert!((980..=1_010).contains(&granted), "no free burst: {granted}");
+}
+
+#[test]
+fn the_last_words_of_the_dead_that_come_late_do_not_save_its_session() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.join(2);
+    fleet.run(3_000);
+    // It dies with a heartbeat under way.
+    let now = fleet.now.plus(TTL);
+    let late = fleet.processes[0].agent.poll_send(now).expect("a heartbeat");
+    fleet.kill(0);
+    fleet.prove(1, 0);
+    let (now, Process { agent, plain, .. }) = (fleet.now, &mut fleet.processes[1]);
+    agent.on_timer(now, plain);
+    let eviction = agent.poll_send(now).expect("an eviction");
+    fleet.log.extend([late, eviction]);
+    fleet.run(5);
+    assert!(fleet.rates()[1] < 600, "that eviction was overtaken: {:?}", fleet.rates());
+    fleet.run(20);
+    assert_eq!(fleet.rates()[1], 1_000, "and is said again at once");
+}
+
+#[test]
+fn more_dead_than_fit_into_one_record_are_evicted_by_those_that_follow() {
+    let mut fleet = Fleet::new(1_000, 100);
+    let dead = BTreeSet::from([7]);
+    let hello = |nonce: u64| {
+        let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 7, note: String::new() };
+        Record { sender, nonce, seq: 1, tag: 0, digest: None, ops: Vec::new() }.encode()
+    };
+    fleet.log = (0..300).map(hello).collect();
+    let survivor = fleet.join(0);
+    fleet.run(5);
+    fleet.processes[survivor].agent.on_deaths(&dead);
+    fleet.processes[survivor].demand_ms = 1;
+    fleet.run(50);
+    assert_eq!(fleet.processes[survivor].agent.fold().sessions().len(), 1);
 }

@@ -37,6 +37,9 @@ impl World {
             }
             3 | 4 if faults.crashes => {
                 self.note("crashes", slot, String::new());
+                if process.lock != 0 {
+                    self.dead.insert(process.lock);
+                }
                 let at = now + self.rng.below(3 * SECOND);
                 self.at(at, Event::Start { slot });
                 return false;
@@ -99,6 +102,21 @@ impl World {
             }
         }
         true
+    }
+
+    /// A process of this host finds out who is dead, and looks again some time later.
+    pub(super) fn prove(&mut self, slot: usize, process: &mut Process) {
+        let life = process.life;
+        let runs_at = process.runs_at(self.now);
+        if runs_at > self.now {
+            return self.at(runs_at, Event::Prove { slot, life });
+        }
+        if process.lock != 0 {
+            process.agent.on_deaths(&self.dead);
+            self.after(slot, process);
+            let at = self.now + self.rng.below(self.plan.ttl / 2);
+            self.at(at, Event::Prove { slot, life });
+        }
     }
 
     pub(super) fn add_again(&mut self, slot: usize, process: &mut Process, key: usize) {
