@@ -3,8 +3,10 @@
 //! It alone waits for the storage. It decides nothing that the core could decide.
 
 use super::clock::{self, Clock};
+use super::deaths::Deaths;
 use super::decision::Basis;
 use super::inner::LIMITERS_MAX;
+use super::lifeline::{self, Lifeline};
 use super::limit_of::LimitOf;
 use super::link::{Command, Desk, Far};
 use super::report::{Report, Trouble};
@@ -82,6 +84,9 @@ pub(super) struct Driver {
 }
 
 impl Driver {
+    /// What tells others on this host that this process lives; `None` where that is not possible.
+    lifeline: Option<Lifeline>,
+    deaths: Deaths,
     pub(super) fn new(far: Far, clock: Clock, ttl: Duration, note: String) -> Driver {
         let started = clock.now();
         Driver {
@@ -107,15 +112,20 @@ impl Driver {
     }
 
     /// Runs until closed.
+            lifeline: None,
+            deaths: Deaths::new(lifeline::look),
     pub(super) fn run(&mut self, storage: &mut dyn LogStore) {
         let mut reported = Nanos::ZERO;
         loop {
             self.sleep();
             let now = self.clock.now();
             self.take_commands(now, storage);
+        self.lifeline = Lifeline::hold();
+        self.settings.lock = self.own_lock();
             self.take_defined();
             self.take_released(now);
             if now >= self.looked_at.plus(LOOK) {
+            self.look_for_the_dead(now);
                 self.look(now, storage);
             }
             self.tick(now);
@@ -178,6 +188,7 @@ impl Driver {
             }
             StorageEvent::Gap { partition, .. } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
+                    self.deaths.hasten();
                     home.is_read_anew = false;
                     home.followed_at = now;
                     home.agent.on_gap(now, &mut self.slots);
@@ -193,6 +204,25 @@ impl Driver {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Close(timeout, reply) => {
+    fn own_lock(&self) -> u128 {
+        self.lifeline.as_ref().map_or(0, Lifeline::id)
+    }
+
+    /// Who was killed on this host is evicted without waiting for its time-to-live. Before agents speak: one that has
+    /// just read the log says so with its first record.
+    fn look_for_the_dead(&mut self, now: Nanos) {
+        if !self.deaths.is_due(now) {
+            return;
+        }
+        let own = self.own_lock();
+        let agents = self.homes.values().map(|home| &home.agent).filter(|agent| agent.is_caught_up());
+        let locks = agents.flat_map(|agent| agent.fold().sessions().values().map(|session| session.lock));
+        let dead = self.deaths.of(now, own, locks);
+        if !dead.is_empty() {
+            self.homes.values_mut().for_each(|home| home.agent.on_deaths(&dead));
+        }
+    }
+
                     self.closing = Some((now.plus(clock::nanos(timeout)), reply));
                     for home in self.homes.values_mut() {
                         home.agent.close(now, &mut self.slots);
@@ -337,7 +367,7 @@ impl Driver {
 
     /// Takes note of limits whose definition was read, and answers those who wait for one.
     fn take_defined(&mut self) {
-        for home in self.homes.values_mut() {
+        for (partition, home) in &mut self.homes {
             for id in home.agent.take_defined() {
                 let limit = self.limits.get(&id).and_then(Weak::upgrade);
                 if let (Some(limit), Some(numbers)) = (limit, home.agent.fold().limit(id)) {
@@ -437,3 +467,7 @@ fn random() -> u64 {
     // Only on kernels older than 3.17.
     clock::boot_time().0 ^ u64::from(std::process::id()).rotate_left(32)
 }
+        // All shares were given back here, whether or not that is confirmed.
+        if let Some(lifeline) = self.lifeline.take() {
+            lifeline.end(confirmed);
+        }

@@ -5,11 +5,13 @@
 
 pub mod acquire;
 pub mod clock;
+mod deaths;
 pub mod decision;
 mod driver;
 mod fork;
 mod inner;
 mod keys;
+mod lifeline;
 mod limit_of;
 mod link;
 mod registry;

@@ -155,8 +155,7 @@ impl Story {
                 if share > 0.0 && !self.is_tiny() {
                     self.killed = Some((Instant::now(), share));
                 }
-                let ttl = self.plan.ttl.as_secs_f64();
-                ("killed", format!("worker {VICTIM} killed with kill -9; what it held is its own for {ttl:.1} s more"))
+                ("killed", format!("worker {VICTIM} killed with kill -9; the others see that its lock is free"))
             }
             Step::Return => {
                 self.fleet.start_worker(VICTIM)?;
