@@ -186,10 +186,197 @@ fn a_change_that_the_log_does_not_confirm_says_so_and_comes_when_it_does() {
 }
 
 #[test]
+fn two_deployments_with_different_numbers_follow_the_log_and_the_one_that_came_later_says_so() {
+    let hub = MemoryHub::new(1);
+    let (first, second) = (join(&hub, Duration::from_secs(15)), join(&hub, Duration::from_secs(15)));
+    let settled = key(&first, 1_000, 2_000);
+    hold(&settled, 1);
+    let other = limiter(&second, 10, 5, Outage::KeepShare).key("k").unwrap();
+    hold(&other, 10);
+    until("health names the numbers", || second.health().state == HealthState::Degraded);
+    assert_eq!(
+        second.health().message,
+        "limiter `shared` is configured here with 10 per second, burst 5, but stands in the log with 1000 per second, \
+         burst 2000: the log wins; configure the same numbers in every process, or change the fleet's with `set_limit`"
+    );
+    assert_eq!(other.status().unwrap().burst.whole(), 2_000);
+    assert_eq!((first.health().state, first.health().message.as_str()), (HealthState::Ok, "shares are renewed"));
+    drop(other);
+    until("who does not use it has nothing to say of it", || second.health().state == HealthState::Ok);
+}
+
+#[test]
+fn a_changed_limit_is_no_trouble_for_those_who_come_with_the_old_numbers_but_health_names_it() {
+    let hub = MemoryHub::new(1);
+    let runtime = join(&hub, Duration::from_secs(15));
+    let limits = limiter(&runtime, 1_000, 2_000, Outage::KeepShare);
+    let key = limits.key("k").unwrap();
+    hold(&key, 1);
+    limits.set_limit(Limit::token_bucket(3, Nanos::from_secs(2), 7).unwrap(), SOON).unwrap();
+    until("health names the change", || runtime.health().message.contains("set_limit"));
+    let health = runtime.health();
+    assert_eq!(health.state, HealthState::Ok);
+    assert!(health.message.contains("was changed by `set_limit` to 1.5 per second, burst 7"), "{}", health.message);
+    limits.set_limit(Limit::token_bucket(1_000, Nanos::from_secs(1), 2_000).unwrap(), SOON).unwrap();
+    until("and no more when it is as configured", || runtime.health().message == "shares are renewed");
+}
+
+#[test]
 fn one_partition_of_the_log_is_read_for_one_key() {
     let runtime = join(&MemoryHub::new(12), Duration::from_secs(15));
     let key = key(&runtime, 10, 10);
     hold(&key, 1);
     until("the count", || runtime.metrics().partitions_followed > 0);
     assert_eq!(runtime.metrics().partitions_followed, 1);
+}
+
+/// A session that another process opened; what others on its host find of it; a claim on the whole limit of [`key`].
+mod stranger {
+    use super::*;
+    use crossbeam::channel::unbounded;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+    use tidegate::core::placement::{bucket_id, limit_id};
+    use tidegate::core::record::{Amounts, Claim, Define, Op, Record, Sender};
+    use tidegate::core::units::{Rate, Tokens};
+    use tidegate::storage::{LogStore, StorageEvent};
+
+    pub fn path(lock: u128) -> PathBuf {
+        format!("/dev/shm/tidegate-{lock:032x}.lock").into()
+    }
+
+    /// Its file, locked as long as it is held.
+    pub struct Life(pub u128, File);
+
+    impl Life {
+        pub fn new() -> Life {
+            // A number that nobody else has.
+            static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+            let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let lock = u128::from(std::process::id()) << 64 | u128::from(next);
+            let file = File::create_new(path(lock)).unwrap();
+            // SAFETY: the descriptor is open.
+            assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }, 0);
+            Life(lock, file)
+        }
+
+        /// As kill -9: the file stays.
+        pub fn die(&self) {
+            // SAFETY: the descriptor is open.
+            assert_eq!(unsafe { libc::flock(self.1.as_raw_fd(), libc::LOCK_UN) }, 0);
+        }
+    }
+
+    impl Drop for Life {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(path(self.0));
+        }
+    }
+
+    pub fn joins(hub: &MemoryHub, lock: u128) {
+        let limit = limit_id("shared", 0);
+        let (rate, burst) = (Rate::of(1_000, Nanos::from_secs(1)), Tokens::permits(1_000));
+        let claim = Claim {
+            bucket: bucket_id("shared", 0, "k"),
+            limit,
+            name: String::new(),
+            released: Amounts::default(),
+            want: rate,
+            min: Tokens::permits(1),
+            requeue: false,
+        };
+        let define = Define { limit, version: 1, rate, burst, name: String::new() };
+        let sender = Sender::Hello { ttl_ms: 600_000, newest_format: 1, lock, note: "stranger".into() };
+        let ops = vec![Op::Define(define), Op::Claim(claim)];
+        let record = Record { sender, nonce: 1, seq: 1, tag: 1, digest: None, ops };
+        assert!(hub.open(unbounded().0).append(0, record.encode()));
+    }
+
+    /// What the Hellos in the log say.
+    pub fn locks(hub: &MemoryHub) -> Vec<u128> {
+        let (events, received) = unbounded();
+        hub.open(events).follow(0);
+        let lock = |event| match event {
+            StorageEvent::Record { bytes, .. } => match Record::decode(&bytes).unwrap().sender {
+                Sender::Hello { lock, .. } => Some(lock),
+                Sender::Session(_) => None,
+            },
+            _ => None,
+        };
+        received.try_iter().filter_map(lock).collect()
+    }
+}
+
+#[test]
+fn a_process_killed_on_this_host_does_not_keep_its_share_for_its_time_to_live() {
+    let hub = MemoryHub::new(1);
+    let life = stranger::Life::new();
+    stranger::joins(&hub, life.0);
+    life.die();
+    let runtime = join(&hub, Duration::from_secs(600));
+    let key = key(&runtime, 1_000, 1_000);
+    hold(&key, 1_000);
+    assert_eq!(stranger::locks(&hub).len(), 2, "with the first record");
+}
+
+#[test]
+fn a_process_that_lives_keeps_its_share_until_it_is_killed() {
+    let hub = MemoryHub::new(1);
+    let life = stranger::Life::new();
+    stranger::joins(&hub, life.0);
+    let runtime = join(&hub, Duration::from_secs(600));
+    let key = key(&runtime, 1_000, 1_000);
+    let start = Instant::now();
+    until("it was looked at several times", || {
+        key.try_acquire(1);
+        start.elapsed() > Duration::from_millis(1_300)
+    });
+    assert_eq!((key.status().unwrap().processes, runtime.metrics().evictions_sent), (2, 0));
+    life.die();
+    hold(&key, 1_000);
+    until("it is counted", || runtime.metrics().evictions_sent == 1);
+}
+
+#[test]
+fn a_process_whose_file_is_not_here_is_left_alone() {
+    let hub = MemoryHub::new(1);
+    let gone = stranger::Life::new().0;
+    stranger::joins(&hub, gone);
+    let runtime = join(&hub, Duration::from_secs(600));
+    let key = key(&runtime, 1_000, 1_000);
+    let start = Instant::now();
+    until("it was looked at", || {
+        key.try_acquire(1);
+        start.elapsed() > Duration::from_millis(700)
+    });
+    assert_eq!((key.status().unwrap().processes, runtime.metrics().evictions_sent), (2, 0));
+}
+
+#[test]
+fn a_runtime_has_a_file_from_its_first_word_to_its_last_and_leaves_none() {
+    let hub = MemoryHub::new(1);
+    let runtime = join(&hub, Duration::from_secs(600));
+    let key = key(&runtime, 1_000, 1_000);
+    hold(&key, 1_000);
+    let lock = stranger::locks(&hub)[0];
+    assert!(lock != 0 && stranger::path(lock).exists());
+    drop(key);
+    runtime.close(SOON).unwrap();
+    assert!(!stranger::path(lock).exists());
+}
+
+#[test]
+fn a_runtime_that_could_not_say_goodbye_leaves_the_proof_that_it_uses_nothing() {
+    let hub = MemoryHub::new(1);
+    let (leaves, stays) = (join(&hub, Duration::from_secs(600)), join(&hub, Duration::from_secs(600)));
+    let (leaving, staying) = (key(&leaves, 1_000, 1_000), key(&stays, 1_000, 1_000));
+    hold(&leaving, 1_000);
+    let lock = stranger::locks(&hub)[0];
+    hub.set_down(true);
+    drop(leaving);
+    assert!(leaves.close(Duration::from_millis(50)).is_err());
+    hub.set_down(false);
+    hold(&staying, 1_000);
+    std::fs::remove_file(stranger::path(lock)).unwrap();
 }

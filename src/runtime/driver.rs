@@ -9,11 +9,12 @@ use super::inner::LIMITERS_MAX;
 use super::lifeline::{self, Lifeline};
 use super::limit_of::LimitOf;
 use super::link::{Command, Desk, Far};
-use super::report::{Report, Trouble};
+use super::report::{Disagreement, Report, Trouble};
 use super::slot;
 use super::slots::Slots;
 use super::validity::OwnValidity;
 use crate::core::agent::{Agent, Counters, Settings};
+use crate::core::fold::LimitNumbers;
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::partition_of;
 use crate::core::share::BucketRef;
@@ -21,7 +22,7 @@ use crate::core::units::Nanos;
 use crate::storage::{LogStore, StorageEvent};
 use crate::{Error, ErrorKind};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub(super) struct Driver {
     placed: HashMap<u32, u32>,
     /// The limits of the buckets here, to be told what the log says of them.
     limits: BTreeMap<u128, Weak<LimitOf>>,
+    /// Limits, and the partition whose log has other numbers for them than this process. As many as it has limiters, at most.
+    differing: BTreeSet<(u128, u32)>,
     /// Who waits for a definition to be read back; bounded by the commands that wait.
     defining: Vec<Sender<Result<(), Error>>>,
     /// Slots that were refused or wait, to be looked at in the next round of looks.
@@ -81,12 +84,12 @@ pub(super) struct Driver {
     trouble: Option<Trouble>,
     closing: Option<(Nanos, Sender<bool>)>,
     lobby_away: bool,
-}
-
-impl Driver {
     /// What tells others on this host that this process lives; `None` where that is not possible.
     lifeline: Option<Lifeline>,
     deaths: Deaths,
+}
+
+impl Driver {
     pub(super) fn new(far: Far, clock: Clock, ttl: Duration, note: String) -> Driver {
         let started = clock.now();
         Driver {
@@ -102,30 +105,31 @@ impl Driver {
             slots: Slots::default(),
             placed: HashMap::new(),
             limits: BTreeMap::new(),
+            differing: BTreeSet::new(),
             defining: Vec::new(),
             hot: Vec::new(),
             looked_at: Nanos::ZERO,
             trouble: None,
             closing: None,
             lobby_away: false,
+            lifeline: None,
+            deaths: Deaths::new(lifeline::look),
         }
     }
 
     /// Runs until closed.
-            lifeline: None,
-            deaths: Deaths::new(lifeline::look),
     pub(super) fn run(&mut self, storage: &mut dyn LogStore) {
         let mut reported = Nanos::ZERO;
+        self.lifeline = Lifeline::hold();
+        self.settings.lock = self.own_lock();
         loop {
             self.sleep();
             let now = self.clock.now();
+            self.look_for_the_dead(now);
             self.take_commands(now, storage);
-        self.lifeline = Lifeline::hold();
-        self.settings.lock = self.own_lock();
             self.take_defined();
             self.take_released(now);
             if now >= self.looked_at.plus(LOOK) {
-            self.look_for_the_dead(now);
                 self.look(now, storage);
             }
             self.tick(now);
@@ -184,11 +188,11 @@ impl Driver {
             StorageEvent::CaughtUp { partition } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
                     home.agent.on_caught_up(now);
+                    self.deaths.hasten();
                 }
             }
             StorageEvent::Gap { partition, .. } => {
                 if let Some(home) = self.homes.get_mut(&partition) {
-                    self.deaths.hasten();
                     home.is_read_anew = false;
                     home.followed_at = now;
                     home.agent.on_gap(now, &mut self.slots);
@@ -200,10 +204,6 @@ impl Driver {
         }
     }
 
-    fn take_commands(&mut self, now: Nanos, storage: &mut dyn LogStore) {
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::Close(timeout, reply) => {
     fn own_lock(&self) -> u128 {
         self.lifeline.as_ref().map_or(0, Lifeline::id)
     }
@@ -223,6 +223,10 @@ impl Driver {
         }
     }
 
+    fn take_commands(&mut self, now: Nanos, storage: &mut dyn LogStore) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Close(timeout, reply) => {
                     self.closing = Some((now.plus(clock::nanos(timeout)), reply));
                     for home in self.homes.values_mut() {
                         home.agent.close(now, &mut self.slots);
@@ -305,7 +309,7 @@ impl Driver {
         self.follow(partition, now, storage)?;
         let home = self.homes.get_mut(&partition)?;
         if let Some(numbers) = home.agent.fold().limit(limit.limit_id) {
-            limit.read(numbers);
+            note(&mut self.differing, &limit, partition, numbers);
         }
         home.agent.add(bucket, &name, limit.limit_id, &limit.configured, BucketRef(index));
         let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
@@ -371,7 +375,7 @@ impl Driver {
             for id in home.agent.take_defined() {
                 let limit = self.limits.get(&id).and_then(Weak::upgrade);
                 if let (Some(limit), Some(numbers)) = (limit, home.agent.fold().limit(id)) {
-                    limit.read(numbers);
+                    note(&mut self.differing, &limit, *partition, numbers);
                 }
             }
         }
@@ -439,8 +443,23 @@ impl Driver {
             sessions_kept: homes().filter(|home| home.agent.is_keeping(now)).count() as u32,
             partitions_halted: count(Agent::is_halted),
             agents,
+            disagreement: self.disagreement(),
         };
         *self.desk.report.lock() = report;
+    }
+
+    /// What the log has other numbers for than this process; forgets limits that nobody here holds any more.
+    fn disagreement(&mut self) -> Option<Disagreement> {
+        let limits = &self.limits;
+        // The runtime's own list holds each once.
+        self.differing.retain(|(id, _)| limits.get(id).is_some_and(|limit| limit.strong_count() > 1));
+        let ids: BTreeSet<u128> = self.differing.iter().map(|(id, _)| *id).collect();
+        self.differing.iter().find_map(|(id, partition)| {
+            let limit = limits.get(id)?.upgrade()?;
+            let log = self.homes.get(partition)?.agent.fold().limit(*id)?;
+            let configured = (limit.configured.rate(), limit.configured.burst());
+            Some(Disagreement { limiter: limit.limiter.clone(), configured, log, others: ids.len() - 1 })
+        })
     }
 
     /// Whether the goodbye is confirmed, or its time is up.
@@ -452,7 +471,22 @@ impl Driver {
         }
         storage.close(Duration::from_nanos(deadline.since(now).0).max(Duration::from_millis(200)));
         let _ = reply.try_send(confirmed);
+        // All shares were given back here, whether or not that is confirmed.
+        if let Some(lifeline) = self.lifeline.take() {
+            lifeline.end(confirmed);
+        }
         true
+    }
+}
+
+/// The log of `partition` has these numbers for `limit`.
+fn note(differing: &mut BTreeSet<(u128, u32)>, limit: &LimitOf, partition: u32, numbers: LimitNumbers) {
+    limit.read(numbers);
+    let place = (limit.limit_id, partition);
+    if limit.agrees_with(numbers) {
+        differing.remove(&place);
+    } else {
+        differing.insert(place);
     }
 }
 
@@ -467,7 +501,3 @@ fn random() -> u64 {
     // Only on kernels older than 3.17.
     clock::boot_time().0 ^ u64::from(std::process::id()).rotate_left(32)
 }
-        // All shares were given back here, whether or not that is confirmed.
-        if let Some(lifeline) = self.lifeline.take() {
-            lifeline.end(confirmed);
-        }

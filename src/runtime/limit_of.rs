@@ -48,6 +48,11 @@ impl LimitOf {
         Tokens(self.burst.load(Ordering::Relaxed))
     }
 
+    /// Whether these are the numbers that this process was configured with.
+    pub(super) fn agrees_with(&self, numbers: LimitNumbers) -> bool {
+        (self.configured.rate(), self.configured.burst()) == (numbers.rate, numbers.burst)
+    }
+
     /// What a local limit refills by.
     pub(super) fn local(&self) -> Limit {
         *self.local.lock()

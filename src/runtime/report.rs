@@ -2,9 +2,11 @@
 
 use super::decision::Basis;
 use crate::core::agent::Counters;
+use crate::core::fold::LimitNumbers;
 use crate::core::share::Share;
 use crate::core::units::{Rate, Tokens};
 use crate::storage::StorageInfo;
+use std::fmt;
 
 /// What the driver last saw.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +23,52 @@ pub(super) struct Report {
     pub(super) sessions_kept: u32,
     /// Partitions in which a newer version writes: nothing is granted there.
     pub(super) partitions_halted: u32,
+    /// A limiter that the log has other numbers for than this process.
+    pub(super) disagreement: Option<Disagreement>,
     pub(super) agents: Counters,
+}
+
+/// This process was configured with other numbers than the log has: the log wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Disagreement {
+    pub(super) limiter: String,
+    pub(super) configured: (Rate, Tokens),
+    pub(super) log: LimitNumbers,
+    /// Limiters beside this one of which the same is to be said.
+    pub(super) others: usize,
+}
+
+impl Disagreement {
+    /// Somebody changed the limit for the whole fleet: those who come with the old numbers are told, and that is all.
+    fn is_intended(&self) -> bool {
+        self.log.version > 1
+    }
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words =
+            |(rate, burst): (Rate, Tokens)| format!("{} per second, burst {}", permits(rate.0, 9), permits(burst.0, 6));
+        let (limiter, here, log) = (&self.limiter, words(self.configured), words((self.log.rate, self.log.burst)));
+        if self.is_intended() {
+            write!(f, "limiter `{limiter}` was changed by `set_limit` to {log}, and is configured here with {here}")?;
+        } else {
+            write!(f, "limiter `{limiter}` is configured here with {here}, but stands in the log with {log}")?;
+        }
+        if self.others > 0 {
+            write!(f, " (and {} more like it)", self.others)?;
+        }
+        f.write_str(
+            ": the log wins; configure the same numbers in every process, or change the fleet's with `set_limit`",
+        )
+    }
+}
+
+/// `amount` in units of 10^-`digits`.
+fn permits(amount: u64, digits: u32) -> String {
+    let unit = 10u64.pow(digits);
+    let text = format!("{}.{:0width$}", amount / unit, amount % unit, width = digits as usize);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What is wrong, in words.
@@ -74,11 +121,8 @@ impl Report {
             None if self.sessions_kept > 0 => {
                 (HealthState::Degraded, "shares could not be renewed; the log does not confirm what is written".into())
             }
-            None => (HealthState::Ok, String::from("shares are renewed")),
+            None => return self.health_of_limits(),
         };
-        if state == HealthState::Ok {
-            return Health { state, message };
-        }
         let basis = if self.sessions_kept > 0 {
             "decisions go on with the last shares"
         } else if self.sessions_valid > 0 {
@@ -87,6 +131,30 @@ impl Report {
             policy
         };
         Health { state, message: format!("{message}; {basis}") }
+    }
+
+    /// When nothing is wrong with the log.
+    fn health_of_limits(&self) -> Health {
+        let renewed = "shares are renewed";
+        match &self.disagreement {
+            None => Health { state: HealthState::Ok, message: renewed.into() },
+            Some(change) if change.is_intended() => {
+                Health { state: HealthState::Ok, message: format!("{renewed}; {change}") }
+            }
+            Some(two) => Health { state: HealthState::Degraded, message: two.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_shown_without_zeros_at_the_end() {
+        let shown = [(0, 6), (2_000_000_000, 6), (11_574, 9), (1_500_000_000, 9)]
+            .map(|(amount, digits)| permits(amount, digits));
+        assert_eq!(shown, ["0", "2000", "0.000011574", "1.5"]);
     }
 }
 
