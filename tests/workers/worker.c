@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <tidegate.h>
 #include <time.h>
+#include <unistd.h>
 
 static const uint64_t TICK_NS = 250 * TIDEGATE_MS, FLUSH_NS = 40 * TIDEGATE_MS, PAUSE_NS = TIDEGATE_MS / 5;
 // A call that took longer waited for its permits, or for a processor.
@@ -29,7 +31,9 @@ static FILE *out;
 static atomic_int stop;
 // Why the spender ended, if not because it was told to.
 static _Atomic tidegate_status_t failure;
-static _Atomic uint64_t granted, denied, waited;
+enum { BASES = 5 };
+static const char *const basis_names[BASES] = {"local", "shared", "kept_share", "allowed", "no_share"};
+static _Atomic uint64_t granted, denied, waited, denied_by[BASES];
 static atomic_int last_basis = -1;
 
 static void print_json(const char *text) {
@@ -94,6 +98,7 @@ static void *spend(void *unused) {
       granted++;
     } else {
       denied++;
+      denied_by[decision.basis < BASES ? decision.basis : 0]++;
       if (!waits) pause_for(PAUSE_NS);
     }
     if (waits && after - before >= WAITED_NS) waited++;
@@ -124,15 +129,31 @@ static const char *health_name(const tidegate_runtime_t *runtime) {
 }
 
 static void tick(const tidegate_runtime_t *runtime) {
-  static const char *const names[] = {"local", "shared", "kept_share", "allowed", "no_share"};
   tidegate_key_status_t status = {.struct_size = sizeof status};
   must(tidegate_key_status(key, &status), NULL);
   uint32_t basis = last_basis < 0 ? status.basis : (uint32_t)last_basis;
   printf("{\"event\": \"tick\", \"granted\": %" PRIu64 ", \"denied\": %" PRIu64 ", \"waited\": %" PRIu64
          ", \"share_rate\": %.6f, \"share_burst\": %" PRIu64 ", \"processes\": %" PRIu32
-         ", \"basis\": \"%s\", \"health\": \"%s\"}\n",
+         ", \"basis\": \"%s\", \"health\": \"%s\", \"denied_by\": {",
          granted, denied, waited, (double)status.share_rate_micro / 1e6, status.share_burst, status.processes,
-         names[basis], health_name(runtime));
+         basis_names[basis], health_name(runtime));
+  for (int i = 0; i < BASES; i++) printf("%s\"%s\": %" PRIu64, i ? ", " : "", basis_names[i], denied_by[i]);
+  puts("}}");
+}
+
+// A child asks for permits; it must get none. Its exit code says how many it got.
+static void fork_and_try(void) {
+  enum { TRIES = 100, MOST_S = 5 };
+  pid_t child = fork();
+  if (child == 0) {
+    int got = 0;
+    alarm(MOST_S);
+    for (int i = 0; i < TRIES; i++) got += tidegate_key_try_acquire(key, 1, NULL) == TIDEGATE_OK;
+    _exit(got);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) < 0) fail("no fork");
+  printf("{\"event\": \"fork\", \"granted\": %d}\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 }
 
 // Ticks until the time is up or a signal comes.
@@ -142,7 +163,10 @@ static void watch(const tidegate_runtime_t *runtime, const sigset_t *signals) {
   while (!stop) {
     uint64_t now = now_ns(), until = due < end ? due : end;
     struct timespec left = span(until > now ? until - now : 0);
-    if (sigtimedwait(signals, NULL, &left) > 0 || now_ns() >= end) {
+    int signal = sigtimedwait(signals, NULL, &left);
+    if (signal == SIGUSR1) {
+      fork_and_try();
+    } else if (signal > 0 || now_ns() >= end) {
       stop = 1;
     } else if (now_ns() >= due) {
       due += TICK_NS;
@@ -208,6 +232,7 @@ int main(int argc, char **argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
   tidegate_config_t *config = tidegate_config_create();

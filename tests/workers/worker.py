@@ -19,7 +19,9 @@ TICK_S = 0.25
 FLUSH_S = 0.04
 PAUSE_S = 0.0002
 WAIT_TIMEOUT_S = 1
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (*ENDS, signal.SIGUSR1)
+FORK_TRIES, FORK_S = 100, 5
 # A call that took longer waited for its permits, or for a processor.
 WAITED_NS = 1_000_000
 RECORD = struct.Struct("<QQQ")
@@ -34,6 +36,7 @@ class Spender(threading.Thread):
         super().__init__(daemon=True)
         self.key, self.options, self.out, self.stop = key, options, out, stop
         self.granted = self.denied = self.waited = 0
+        self.denied_by = dict.fromkeys(tidegate.Basis, 0)
         self.last = None
         self.error = None
 
@@ -60,6 +63,7 @@ class Spender(threading.Thread):
                 record(pack(before, after, 1))
             else:
                 self.denied += 1
+                self.denied_by[decision.basis] += 1
                 if spin:
                     time.sleep(PAUSE_S)
             if not spin and after - before >= WAITED_NS:
@@ -99,12 +103,38 @@ def tick(runtime, key, spender):
         event="tick", granted=spender.granted, denied=spender.denied, waited=spender.waited,
         share_rate=status.share_rate, share_burst=status.share_burst, processes=status.processes or 0,
         basis=basis.name.lower(), health=runtime.health().state.name.lower(),
+        denied_by={basis.name.lower(): count for basis, count in spender.denied_by.items()},
     )
 
 
 def flush(out, stop):
     while not stop.wait(FLUSH_S):
         out.flush()
+
+
+def fork(key):
+    """A child asks for permits; it must get none. Its exit code says how many it got."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(FORK_S)
+        granted = 0
+        for _ in range(FORK_TRIES):
+            try:
+                granted += bool(key.try_acquire())
+            except tidegate.TidegateError:
+                pass
+        os._exit(granted)
+    _, status = os.waitpid(child, 0)
+    say(event="fork", granted=os.waitstatus_to_exitcode(status))
+
+
+def obey_signals(key, stop):
+    """Not with sigtimedwait: CPython's takes a SIGSTOP and SIGCONT that last beyond its time-out for a signal."""
+    while not stop.is_set():
+        if signal.sigwait(SIGNALS) == signal.SIGUSR1:
+            fork(key)
+        else:
+            stop.set()
 
 
 def work(options, runtime, stop, out):
@@ -114,13 +144,14 @@ def work(options, runtime, stop, out):
     if out is not None:
         # Not by the thread that ticks: a key's status may wait for half a second.
         threading.Thread(target=flush, args=(out, stop), daemon=True).start()
+    threading.Thread(target=obey_signals, args=(key, stop), daemon=True).start()
     say(event="ready")
     end = time.monotonic() + options.seconds if options.seconds else None
     spender.start()
     due = time.monotonic() + TICK_S
     while not stop.is_set():
         now = time.monotonic()
-        if signal.sigtimedwait(SIGNALS, max(min(due, end or due) - now, 0)) or (end and now >= end):
+        if stop.wait(max(min(due, end or due) - now, 0)) or (end and now >= end):
             stop.set()
         elif now >= due:
             due += TICK_S
@@ -164,7 +195,7 @@ def properties(options):
 def main():
     options = arguments()
     stop = threading.Event()
-    # Taken with sigtimedwait: what a handler may do safely is less than what is wanted. Before any thread starts.
+    # Taken with sigwait: what a handler may do safely is less than what is wanted. Before any thread starts.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         out = open(options.out, "wb", buffering=BUFFER) if options.out else None

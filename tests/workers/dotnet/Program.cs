@@ -11,6 +11,8 @@ const ulong RefusedNapNs = 200_000;
 const ulong WaitedNs = 1_000_000;
 long granted = 0, denied = 0, waited = 0;
 int basis = (int)TidegateBasis.NoShare;
+TidegateBasis[] bases = Enum.GetValues<TidegateBasis>();
+long[] deniedBy = new long[bases.Length];
 
 try
 {
@@ -112,6 +114,7 @@ void Work(Arguments arguments, TidegateKey key, Recorder recorder, CancellationT
         else
         {
             Interlocked.Increment(ref denied);
+            Interlocked.Increment(ref deniedBy[Array.IndexOf(bases, decision.Basis)]);
             if (!arguments.Waits)
             {
                 Libc.Nap(RefusedNapNs);
@@ -124,11 +127,13 @@ string Tick(TidegateRuntime runtime, TidegateKey key)
 {
     TidegateKeyStatus status = key.Status();
     string rate = status.ShareRatePerSecond.ToString(CultureInfo.InvariantCulture);
+    IEnumerable<string> causes = bases.Select(
+        (one, at) => $"\"{Words(one)}\": {Interlocked.Read(ref deniedBy[at])}");
     return $$"""
         {"event": "tick", "granted": {{Interlocked.Read(ref granted)}}, "denied": {{Interlocked.Read(ref denied)}},
         "waited": {{Interlocked.Read(ref waited)}}, "share_rate": {{rate}}, "share_burst": {{status.ShareBurst}},
         "processes": {{status.Processes}}, "basis": "{{Words((TidegateBasis)Volatile.Read(ref basis))}}",
-        "health": "{{Words(runtime.Health.State)}}"}
+        "health": "{{Words(runtime.Health.State)}}", "denied_by": { {{string.Join(", ", causes)}} } }
         """.ReplaceLineEndings(" ");
 }
 

@@ -3,11 +3,14 @@
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use tidegate::{Basis, HealthState};
 
+/// The numbers of the bases, each of which has its own count of refusals.
+const BASES: usize = 5;
+
 /// Written by one thread: plain stores suffice.
 #[derive(Default)]
 pub struct Counts {
     granted: AtomicU64,
-    denied: AtomicU64,
+    denied: [AtomicU64; BASES],
     waited: AtomicU64,
     basis: AtomicU16,
 }
@@ -23,7 +26,9 @@ impl Counts {
     }
 
     pub fn count_denied(&self, basis: u16) {
-        one_more(&self.denied);
+        if let Some(denied) = self.denied.get(usize::from(basis)) {
+            one_more(denied);
+        }
         self.basis.store(basis, Ordering::Relaxed);
     }
 
@@ -36,7 +41,12 @@ impl Counts {
     }
 
     pub fn denied(&self) -> u64 {
-        self.denied.load(Ordering::Relaxed)
+        self.denied.iter().map(|denied| denied.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The refusals, by what each rested on.
+    pub fn denied_by(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        (0u16..).zip(&self.denied).map(|(basis, denied)| (basis_name(basis), denied.load(Ordering::Relaxed)))
     }
 
     pub fn waited(&self) -> u64 {

@@ -167,6 +167,7 @@ fn tick_line(counts: &Counts, runtime: &Runtime, key: &Key) -> serde_json::Value
         "health": health_name(health.state), "health_message": health.message,
         "records_sent": metrics.records_sent,
     });
+    line["denied_by"] = counts.denied_by().map(|(basis, denied)| (basis.to_owned(), json!(denied))).collect();
     if let Ok(status) = key.status() {
         let local = status.basis == tidegate::Basis::Local;
         let (rate, burst) = if local { (status.rate, status.burst) } else { (status.share.rate, status.share.burst) };
