@@ -88,9 +88,13 @@ def die_with_parent():
 
 
 class Cluster:
-    """`brokers` combined nodes (broker and controller each), numbered from 1. The address is known before the start."""
+    """`brokers` combined nodes (broker and controller each), numbered from 1. The address is known before the start.
 
-    def __init__(self, brokers=1, default_timeouts=False, overrides=None, with_login=False):
+    `machines`: what each node runs on, if not simply here: node -> its address, what its process does first, its environment.
+    """
+
+    def __init__(self, brokers=1, default_timeouts=False, overrides=None, with_login=False, machines=None):
+        self.machines = machines or {node: ("127.0.0.1", None, {}) for node in range(1, brokers + 1)}
         self.size, self.default_timeouts, self.overrides = brokers, default_timeouts, overrides or {}
         self.processes = {}                                  # node -> Popen
         self.folder = tempfile.mkdtemp(prefix="tidegate-kafka-")
@@ -113,7 +117,10 @@ class Cluster:
 
     @property
     def bootstrap(self):
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
+        return ",".join(f"{self.host(node)}:{port}" for node, port in self.ports.items())
+
+    def host(self, node):
+        return self.machines[node][0]
 
     def environment(self):
         """What tests are told."""
@@ -129,12 +136,12 @@ class Cluster:
 
     def _write_properties(self, node):
         copies, insync = min(3, self.size), 2 if self.size >= 3 else 1
-        voters = ",".join(f"{n}@127.0.0.1:{p}" for n, p in self.controllers.items())
+        voters = ",".join(f"{n}@{self.host(n)}:{p}" for n, p in self.controllers.items())
         text = COMMON + ("" if self.default_timeouts else QUICK_FAILOVER) + f"""
 node.id={node}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{self.ports[node]},CONTROLLER://127.0.0.1:{self.controllers[node]}
-advertised.listeners=PLAINTEXT://127.0.0.1:{self.ports[node]}
+listeners=PLAINTEXT://{self.host(node)}:{self.ports[node]},CONTROLLER://{self.host(node)}:{self.controllers[node]}
+advertised.listeners=PLAINTEXT://{self.host(node)}:{self.ports[node]}
 log.dirs={self.folder}/data-{node}
 offsets.topic.replication.factor={copies}
 transaction.state.log.replication.factor={copies}
@@ -154,9 +161,15 @@ min.insync.replicas={insync}
     def _java(self, node, *arguments):
         command = ["java", *HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                    "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", os.path.join(self.libs, "*"), *arguments]
+        _, enter, environment = self.machines[node]
+
+        def begin():
+            die_with_parent()
+            if enter:
+                enter()
         with open(self.log(node), "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                                    start_new_session=True, preexec_fn=die_with_parent)
+                                    start_new_session=True, preexec_fn=begin, env=dict(os.environ, **environment))
 
     def _format(self):
         formats = {}
@@ -203,7 +216,7 @@ min.insync.replicas={insync}
                 if process.poll() is not None:
                     raise RuntimeError(f"broker {node} ended with {process.returncode}:\n{self.tail(node)}")
                 try:
-                    if nodes <= set(wire.metadata("127.0.0.1", self.ports[node])["brokers"]):
+                    if nodes <= set(wire.metadata(self.host(node), self.ports[node])["brokers"]):
                         break
                 except (OSError, ConnectionError, IndexError):
                     pass
@@ -217,7 +230,7 @@ min.insync.replicas={insync}
         for node, process in self.processes.items():
             if process.poll() is None:
                 try:
-                    return wire.metadata("127.0.0.1", self.ports[node], topics)
+                    return wire.metadata(self.host(node), self.ports[node], topics)
                 except OSError as error:
                     last = error
         raise RuntimeError(f"no broker answers: {last}")
@@ -226,6 +239,25 @@ min.insync.replicas={insync}
         """The node that leads the partition, or None when it has no leader (or does not exist)."""
         found = self.metadata([topic])["topics"].get(topic, {}).get(partition)
         return found["leader"] if found and found["leader"] > 0 else None
+
+    def controller(self):
+        """The node that is the active controller now, or None. (Metadata names any broker.)"""
+        for node in self.alive():
+            try:
+                found = wire.quorum_leader(self.host(node), self.ports[node])
+            except OSError:
+                continue
+            if found and found > 0:
+                return found
+        return None
+
+    def end_offsets(self, topic):
+        """Where each partition ends now."""
+        found = {}
+        for partition, state in self.metadata([topic])["topics"].get(topic, {}).items():
+            leader = state["leader"]
+            found[partition] = wire.end_offset(self.host(leader), self.ports[leader], topic, partition)
+        return found
 
     def alive(self):
         return [node for node, process in self.processes.items() if process.poll() is None]

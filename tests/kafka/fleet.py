@@ -32,7 +32,7 @@ def boottime():
 class Worker:
     """One process. `ticks` are its JSON lines, each with the time when it came (`at`, CLOCK_BOOTTIME in ns)."""
 
-    def __init__(self, fleet, number, language, options, extra):
+    def __init__(self, fleet, number, language, options, extra, enter=None):
         self.number, self.language = number, language
         self.file = os.path.join(fleet.folder, f"admissions-{number}-{language}")
         arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
@@ -41,7 +41,7 @@ class Worker:
         environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(ROOT, "target", "release"))
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(WORKERS[language] + arguments, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-                                        env=environment)
+                                        env=environment, preexec_fn=enter, start_new_session=bool(enter))
         self.events, self.ticks, self.done = queue.Queue(), [], None
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -97,19 +97,20 @@ class Worker:
 class Fleet:
     """Workers that share one limit. `with Fleet(kafka.bootstrap, permits=1000, burst=2000) as fleet:`"""
 
-    def __init__(self, bootstrap, permits, burst, period_ms=1000, ttl_ms=3000, **options):
-        self.folder = tempfile.mkdtemp(prefix="tidegate-fleet-")
+    def __init__(self, bootstrap, permits, burst, period_ms=1000, ttl_ms=3000, folder=None, **options):
+        self.folder = tempfile.mkdtemp(prefix="tidegate-fleet-", dir=folder)
         self.workers = []
         self.limit = {"permits": permits, "period_ms": period_ms, "burst": burst}
         name = f"test-{os.getpid()}-{os.path.basename(self.folder)}"
         self.options = {"bootstrap_servers": bootstrap, "topic": "rate-limiter-state", "limiter": name, "key": "k",
                         **self.limit, "ttl_ms": ttl_ms, "seconds": 0, **options}
 
-    def start(self, count=1, language="rust", extra=(), **options):
-        options = {**self.options, **options}
+    def start(self, count=1, language="rust", extra=(), enter=None, **options):
+        """`enter` is what the processes do first, before they become workers: move to another machine."""
+        options = {name: value for name, value in {**self.options, **options}.items() if value is not None}
         # With as many brokers as a test has; the default of three copies would be refused on one.
         options.setdefault("set", "replication.factor=auto")
-        new = [Worker(self, len(self.workers) + n, language, options, extra) for n in range(count)]
+        new = [Worker(self, len(self.workers) + n, language, options, extra, enter) for n in range(count)]
         self.workers += new
         return new
 

@@ -1,9 +1,12 @@
-"""The one Kafka request that the harness needs: Metadata (version 4), to see who is up and who leads a partition."""
+"""The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where a partition ends."""
 import socket
 import struct
 
 TIMEOUT_S = 2.0
 METADATA, VERSION = 3, 4
+LIST_OFFSETS, LATEST = 2, -1
+DESCRIBE_QUORUM = 55
+NO_TAGS = b"\0"
 
 
 class Reader:
@@ -40,15 +43,46 @@ def receive(connection, size):
     return data
 
 
+def ask(host, port, request):
+    """Sends one request; what follows the answer's correlation id."""
+    with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        read = Reader(receive(connection, struct.unpack(">i", receive(connection, 4))[0]))
+    read.take("i")
+    return read
+
+
+def end_offset(host, port, topic, partition):
+    """Where the partition ends, asked of its leader (ListOffsets, version 1); None if it would not say."""
+    read = ask(host, port, struct.pack(">hhi", LIST_OFFSETS, 1, 1) + text("tidegate-tests") + struct.pack(">ii", -1, 1) + text(topic)
+               + struct.pack(">iiq", 1, partition, LATEST))
+    read.take("i"), read.text(), read.take("i")                   # one topic, one partition
+    _, error, _, offset = read.take("i"), read.take("h"), read.take("q"), read.take("q")
+    return offset if error == 0 else None
+
+
+def quorum_leader(host, port):
+    """The active controller (DescribeQuorum, version 0, whose texts and lists are compact); None if there is none."""
+    topic = b"__cluster_metadata"
+    partitions = b"\2" + struct.pack(">i", 0) + NO_TAGS
+    read = ask(host, port, struct.pack(">hhi", DESCRIBE_QUORUM, 0, 1) + text("tidegate-tests") + NO_TAGS
+               + b"\2" + bytes([len(topic) + 1]) + topic + partitions + NO_TAGS + NO_TAGS)
+    read.take("b")                                                # tags
+    error, topics = read.take("h"), read.take("b")
+    if error or topics != 2:
+        return None
+    name = read.take("b") - 1
+    read.at += name
+    read.take("b"), read.take("i")                                # one partition, 0
+    return None if read.take("h") else read.take("i")
+
+
 def metadata(host, port, topics=None):
     """-> {"brokers": {node: (host, port)}, "controller": node, "topics": {name: {partition: {leader, replicas, isr, error}}}}"""
     wanted = struct.pack(">i", -1) if topics is None else struct.pack(">i", len(topics)) + b"".join(map(text, topics))
     body = struct.pack(">hhi", METADATA, VERSION, 1) + text("tidegate-tests") + wanted + b"\0"
-    with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
-        connection.sendall(struct.pack(">i", len(body)) + body)
-        size = struct.unpack(">i", receive(connection, 4))[0]
-        read = Reader(receive(connection, size))
-    read.take("i"), read.take("i")                                # correlation, throttling
+    read = ask(host, port, body)
+    read.take("i")                                                # throttling
 
     def broker():
         node, name, at = read.take("i"), read.text(), read.take("i")
