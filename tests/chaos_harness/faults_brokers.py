@@ -1,0 +1,108 @@
+"""Faults of the brokers."""
+import signal
+import time
+
+from kinds import Hold, kind
+
+STEP_S = 30
+OUTAGE_S = 40
+CLAIMS_AGAIN = "no drop under keep_share; claims again within 12 s"
+
+
+def kill(world, draw, broker, lasts):
+    world.kafka.kill(broker)
+    yield Hold(lasts, to=[world.describe_broker(broker)])
+    world.start_broker(broker)
+
+
+def stop(world, broker, lasts):
+    name = world.describe_broker(broker)
+    world.kafka.signal(broker, signal.SIGSTOP)
+    yield Hold(lasts, to=[name])
+    world.kafka.signal(broker, signal.SIGCONT)
+
+
+@kind("kill-leader", "kill -9 of the leader of a limit's partition, started again later", 35, CLAIMS_AGAIN)
+def kill_leader(world, draw):
+    yield from kill(world, draw, world.draw_leader(draw), draw.uniform(14, 18))
+
+
+@kind("kill-follower", "kill -9 of a follower, started again later", 28)
+def kill_follower(world, draw):
+    yield from kill(world, draw, world.draw_follower(draw), draw.uniform(8, 14))
+
+
+@kind("kill-controller", "kill -9 of the active controller, started again later", 35)
+def kill_controller(world, draw):
+    yield from kill(world, draw, world.controller(), draw.uniform(12, 16))
+
+
+@kind("stop-leader-short", "SIGSTOP of the leader for less than Kafka takes to notice", 18)
+def stop_leader_shortly(world, draw):
+    yield from stop(world, world.draw_leader(draw), draw.uniform(1, 7))
+
+
+@kind("stop-leader-long", "SIGSTOP of the leader until another broker leads", 35, "no drop under keep_share")
+def stop_leader_long(world, draw):
+    yield from stop(world, world.draw_leader(draw), draw.uniform(13, 20))
+
+
+@kind("stop-follower", "SIGSTOP of a follower", 25)
+def stop_follower(world, draw):
+    yield from stop(world, world.draw_follower(draw), draw.uniform(2, 16))
+
+
+@kind("stop-controller", "SIGSTOP of the active controller", 30)
+def stop_controller(world, draw):
+    yield from stop(world, world.controller(), draw.uniform(4, 14))
+
+
+@kind("rolling-restart", "all brokers restarted cleanly, one after the other", 60)
+def rolling_restart(world, draw):
+    order = draw.sample(world.brokers, len(world.brokers))
+    for broker in order:
+        world.restart_broker(broker)
+    yield Hold(0.5, to=[f"brokers {order}"])
+
+
+@kind("outage", f"all brokers killed with -9 for {OUTAGE_S} s", 85, "keep_share: no refusal, no excess")
+def outage(world, _draw):
+    for broker in world.brokers:
+        world.kafka.kill(broker)
+    yield Hold(OUTAGE_S, to=["all brokers"])
+    world.start_broker(*world.brokers)
+
+
+@kind("clock-step", f"a broker's wall clock jumps {STEP_S} s forth or back, and returns", 18)
+def clock_step(world, draw):
+    broker = draw.choice([world.draw_leader(draw), world.draw_follower(draw), world.controller()])
+    step = draw.choice([-STEP_S, STEP_S])
+    shim = world.shims[broker]
+    before = shim.stepped
+    shim.step_clock(step)
+    yield Hold(draw.uniform(5, 9), to=[world.describe_broker(broker)], note=f"{step:+} s")
+    shim.step_clock(0)
+    world.must_have_hit(shim.stepped - before, f"the stepped clock of broker {broker} was read")
+
+
+@kind("slow-disk", "each write to the leader's disk takes 20 to 800 ms longer", 20)
+def slow_disk(world, draw):
+    broker, delay_ms = world.draw_leader(draw), draw.uniform(20, 800)
+    shim = world.shims[broker]
+    before = shim.delayed
+    shim.slow_disk(delay_ms)
+    yield Hold(10, to=[world.describe_broker(broker)], note=f"{delay_ms:.0f} ms")
+    shim.slow_disk(0)
+    world.must_have_hit(shim.delayed - before, f"writes of broker {broker} were slow")
+
+
+@kind("stop-pulses", "SIGSTOP and SIGCONT of the leader in quick succession", 18)
+def stop_in_pulses(world, draw):
+    broker = world.draw_leader(draw)
+    name = world.describe_broker(broker)
+    for _ in range(draw.randint(5, 12)):
+        world.kafka.signal(broker, signal.SIGSTOP)
+        time.sleep(draw.uniform(0.05, 0.8))
+        world.kafka.signal(broker, signal.SIGCONT)
+        time.sleep(draw.uniform(0.02, 0.3))
+    yield Hold(0.5, to=[name])
