@@ -29,6 +29,12 @@ def test_a_summary_line_is_counted_as_its_tool_means_it(counter, line, expected)
     assert tuple(counter(["noise", line])[n] for n in run.NAMES) == expected
 
 
+def test_each_fault_of_a_chaos_run_counts_and_so_does_each_failure():
+    lines = ["12:00:00 seed 1: tests/chaos", "12:01:00 #1 kill-leader on broker 2: ..", "12:02:00 #2 outage on all brokers: .."]
+    assert dict(run.count_chaos(lines)) == {"passed": 2, "failed": 0, "skipped": 0}
+    assert dict(run.count_chaos(lines + ["12:03:00 FAILED: fault 2: 3 permits too many"])) == {"passed": 1, "failed": 1, "skipped": 0}
+
+
 def test_several_summaries_add_up():
     line = "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured"
     assert run.count_cargo([line, line])["passed"] == 4

@@ -3,16 +3,30 @@ import signal
 import time
 
 from kinds import Hold, kind
+from world import START_S
 
 STEP_S = 30
 OUTAGE_S = 40
+CLEAN_END_S = 30
 CLAIMS_AGAIN = "no drop under keep_share; claims again within 12 s"
 
 
-def kill(world, draw, broker, lasts):
+def start(world, brokers, to):
+    """Starts brokers that were killed, and waits until all see each other."""
+    for broker in brokers:
+        world.kafka.restart(broker, clean=False, wait=False)
+    started = time.monotonic()
+    while not world.brokers_up():
+        if time.monotonic() - started > START_S:
+            world.fail(f"the brokers are not up again within {START_S} s")
+        yield Hold(0.2, to=to)
+
+
+def kill(world, broker, lasts):
+    name = world.describe_broker(broker)
     world.kafka.kill(broker)
-    yield Hold(lasts, to=[world.describe_broker(broker)])
-    world.start_broker(broker)
+    yield Hold(lasts, to=[name])
+    yield from start(world, [broker], [name])
 
 
 def stop(world, broker, lasts):
@@ -24,17 +38,17 @@ def stop(world, broker, lasts):
 
 @kind("kill-leader", "kill -9 of the leader of a limit's partition, started again later", 35, CLAIMS_AGAIN)
 def kill_leader(world, draw):
-    yield from kill(world, draw, world.draw_leader(draw), draw.uniform(14, 18))
+    yield from kill(world, world.draw_leader(draw), draw.uniform(14, 18))
 
 
 @kind("kill-follower", "kill -9 of a follower, started again later", 28)
 def kill_follower(world, draw):
-    yield from kill(world, draw, world.draw_follower(draw), draw.uniform(8, 14))
+    yield from kill(world, world.draw_follower(draw), draw.uniform(8, 14))
 
 
 @kind("kill-controller", "kill -9 of the active controller, started again later", 35)
 def kill_controller(world, draw):
-    yield from kill(world, draw, world.controller(), draw.uniform(12, 16))
+    yield from kill(world, world.controller(), draw.uniform(12, 16))
 
 
 @kind("stop-leader-short", "SIGSTOP of the leader for less than Kafka takes to notice", 18)
@@ -61,8 +75,11 @@ def stop_controller(world, draw):
 def rolling_restart(world, draw):
     order = draw.sample(world.brokers, len(world.brokers))
     for broker in order:
-        world.restart_broker(broker)
-    yield Hold(0.5, to=[f"brokers {order}"])
+        world.kafka.signal(broker, signal.SIGTERM)
+        started = time.monotonic()
+        while broker in world.kafka.alive() and time.monotonic() - started < CLEAN_END_S:
+            yield Hold(0.2, to=[f"brokers {order}"])
+        yield from start(world, [broker], [f"brokers {order}"])
 
 
 @kind("outage", f"all brokers killed with -9 for {OUTAGE_S} s", 85, "keep_share: no refusal, no excess")
@@ -70,7 +87,7 @@ def outage(world, _draw):
     for broker in world.brokers:
         world.kafka.kill(broker)
     yield Hold(OUTAGE_S, to=["all brokers"])
-    world.start_broker(*world.brokers)
+    yield from start(world, world.brokers, ["all brokers"])
 
 
 @kind("clock-step", f"a broker's wall clock jumps {STEP_S} s forth or back, and returns", 18)

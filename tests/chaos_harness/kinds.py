@@ -4,7 +4,7 @@
     def kill_client(world, draw):
         ...inject it...
         yield Hold(6, to=[...])      what was done to whom; the harness waits, watches, and comes back
-        ...heal it...
+        ...heal it...                (or do the next thing, and yield again)
 
 `draw` is a random.Random of this injection alone: the seed decides everything but who leads a partition at that moment.
 """

@@ -105,29 +105,29 @@ class Run:
         ticks = {client: dict(client.worker.ticks[-1]["denied_by"]) for client in world.clients if client.worker.ticks}
         world.notes.clear()
         world.network.count()
-        begun = {kind.name: kind.inject(world, draw) for kind in drawn}
-        holds = [next(steps) for steps in begun.values()]
-        injected = boottime()
-        away = [client for hold in holds for client in hold.away]
-        alone = [client for hold in holds for client in hold.alone]
-        line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "injected_ns": injected,
-                "to": [str(one) for hold in holds for one in hold.to], "note": ", ".join(hold.note for hold in holds if hold.note)}
+        steps = {kind.name: kind.inject(world, draw) for kind in drawn}
+        line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "to": []}
         try:
-            end = time.monotonic() + max(hold.seconds for hold in holds)
-            while time.monotonic() < end:
-                self.look(watches, away)
-                time.sleep(LOOK_S)
-            line["before_heal"] = {watch.limit.name: watch.back_after(injected) for watch in watches}
-            for steps in begun.values():
-                next(steps, None)
+            holds = {name: next(step) for name, step in steps.items()}
+            injected = boottime()
+            alone = [client for hold in holds.values() for client in hold.alone]
+            line.update(injected_ns=injected, to=[str(one) for hold in holds.values() for one in hold.to],
+                        note=", ".join(hold.note for hold in holds.values() if hold.note))
+            while holds:
+                end = time.monotonic() + max(hold.seconds for hold in holds.values())
+                while time.monotonic() < end:
+                    self.look(watches, [client for hold in holds.values() for client in hold.away])
+                    time.sleep(LOOK_S)
+                holds = {name: hold for name in holds if (hold := next(steps[name], None))}
             healed = boottime()
+            back = {watch.limit: watch.back_after(injected) for watch in watches}
             self.recover(watches)
-        except Failure as failure:
+        except (Failure, AssertionError) as failure:
             self.write(**line, failure=str(failure))
             raise Failure(f"fault {number}, {' + '.join(line['kinds'])} on {', '.join(line['to'])}: {failure}") from failure
         line["packets"] = dict(zip(("forwarded", "lost", "delayed"), world.network.count()))
         line["healed_ns"], line["notes"] = healed, dict(world.notes)
-        return self.judge(line, drawn, watches, alone, ticks)
+        return self.judge(line, watches, back, alone, ticks)
 
     def look(self, watches, away=()):
         self.world.look()
@@ -147,7 +147,7 @@ class Run:
                     or watch.settled_since() >= quiet))
             time.sleep(LOOK_S)
 
-    def judge(self, line, drawn, watches, alone, ticks):
+    def judge(self, line, watches, back, alone, ticks):
         world, wrong = self.world, []
         start, injected, healed = line["start_ns"], line["injected_ns"], line["healed_ns"]
         end = boottime() - FLUSH_NS
@@ -156,9 +156,8 @@ class Run:
         for watch in watches:
             limit, settled_at = watch.limit, watch.settled_since()
             excused = self.excuse(limit, alone, injected)
-            back = line["before_heal"][limit.name]
             look_back = start - NS * limit.burst // limit.permits - NS
-            found = {"back_after_s": back if back is None else round(back, 2),
+            found = {"back_after_s": None if back[limit] is None else round(back[limit], 2),
                      "recovered_s": round(max(0, settled_at - healed) / NS, 2),
                      "use_during": round(self.use(limit, injected, healed), 4),
                      "use_after": round(self.use(limit, settled_at, end), 4),

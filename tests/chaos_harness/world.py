@@ -2,6 +2,7 @@
 import collections
 import mmap
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -55,7 +56,7 @@ class Limit:
     def __init__(self, name, policy, kafka, world, permits, burst):
         self.name, self.policy, self.permits, self.burst, self.partition = name, policy, permits, burst, None
         self.fleet = Fleet(kafka.bootstrap, permits, burst, ttl_ms=world.ttl_ms, on_outage=policy,
-                           folder=world.folder, limiter=name)
+                           folder=world.folder, limiter=name, keep_diaries=True)
         self.clients = []
 
 
@@ -229,13 +230,9 @@ class World:
 
     # What faults need
 
-    def start_broker(self, *brokers):
-        for broker in brokers:
-            self.kafka.restart(broker, clean=False, wait=False)
-        self.kafka.wait_ready()
-
-    def restart_broker(self, broker):
-        self.kafka.restart(broker)
+    def brokers_up(self):
+        """Whether all brokers answer, and each sees all."""
+        return len(self.kafka.alive()) == len(self.brokers) and all(self.kafka.sees_all(broker) for broker in self.brokers)
 
     def start_crowd(self, limit, count):
         def begin(enter=self.network.enter(CROWD_HOST)):
@@ -284,6 +281,10 @@ class World:
             for broker in self.kafka.alive():
                 self.kafka.signal(broker, signal.SIGCONT)
             self.kafka.kill_all()
+            for broker in self.brokers:
+                if os.path.exists(self.kafka.log(broker)):
+                    shutil.copy(self.kafka.log(broker), self.folder)
+            self.kafka.stop()
         if self.network:
             self.network.stop()
             self.network = None

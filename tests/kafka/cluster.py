@@ -215,14 +215,18 @@ min.insync.replicas={insync}
                 process = self.processes[node]
                 if process.poll() is not None:
                     raise RuntimeError(f"broker {node} ended with {process.returncode}:\n{self.tail(node)}")
-                try:
-                    if nodes <= set(wire.metadata(self.host(node), self.ports[node])["brokers"]):
-                        break
-                except (OSError, ConnectionError, IndexError):
-                    pass
+                if self.sees_all(node, nodes):
+                    break
                 if time.monotonic() > end:
                     raise RuntimeError(f"broker {node} not ready after {timeout} s:\n{self.tail(node)}")
                 time.sleep(0.05)
+
+    def sees_all(self, node, nodes=None):
+        """Whether the broker answers, and sees `nodes` (default: all that run)."""
+        try:
+            return set(nodes or self.alive()) <= set(wire.metadata(self.host(node), self.ports[node])["brokers"])
+        except (OSError, ConnectionError, IndexError):
+            return False
 
     def metadata(self, topics=None):
         """From any broker that answers."""

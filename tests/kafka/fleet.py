@@ -32,7 +32,7 @@ def boottime():
 class Worker:
     """One process. `ticks` are its JSON lines, each with the time when it came (`at`, CLOCK_BOOTTIME in ns)."""
 
-    def __init__(self, fleet, number, language, options, extra, enter=None):
+    def __init__(self, fleet, number, language, options, extra, enter=None, keeps_diary=False):
         self.number, self.language = number, language
         self.file = os.path.join(fleet.folder, f"admissions-{number}-{language}")
         arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
@@ -43,6 +43,7 @@ class Worker:
         self.process = subprocess.Popen(WORKERS[language] + arguments, stdout=subprocess.PIPE, stderr=self.errors, text=True,
                                         env=environment, preexec_fn=enter, start_new_session=bool(enter))
         self.events, self.ticks, self.done = queue.Queue(), [], None
+        self.diary = open(self.file + ".jsonl", "w", encoding="utf-8") if keeps_diary else None
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -50,6 +51,8 @@ class Worker:
         for line in self.process.stdout:
             event = json.loads(line)
             event["at"] = boottime()
+            if self.diary:
+                self.diary.write(json.dumps(event) + "\n")
             if event["event"] == "tick":
                 self.ticks.append(event)
             elif event["event"] == "done":
@@ -95,11 +98,14 @@ class Worker:
 
 
 class Fleet:
-    """Workers that share one limit. `with Fleet(kafka.bootstrap, permits=1000, burst=2000) as fleet:`"""
+    """Workers that share one limit. `with Fleet(kafka.bootstrap, permits=1000, burst=2000) as fleet:`
 
-    def __init__(self, bootstrap, permits, burst, period_ms=1000, ttl_ms=3000, folder=None, **options):
+    `keep_diaries`: what each worker printed stays in a file beside its admissions, for a run that is looked at later.
+    """
+
+    def __init__(self, bootstrap, permits, burst, period_ms=1000, ttl_ms=3000, folder=None, keep_diaries=False, **options):
         self.folder = tempfile.mkdtemp(prefix="tidegate-fleet-", dir=folder)
-        self.workers = []
+        self.workers, self.keep_diaries = [], keep_diaries
         self.limit = {"permits": permits, "period_ms": period_ms, "burst": burst}
         name = f"test-{os.getpid()}-{os.path.basename(self.folder)}"
         self.options = {"bootstrap_servers": bootstrap, "topic": "rate-limiter-state", "limiter": name, "key": "k",
@@ -110,7 +116,7 @@ class Fleet:
         options = {name: value for name, value in {**self.options, **options}.items() if value is not None}
         # With as many brokers as a test has; the default of three copies would be refused on one.
         options.setdefault("set", "replication.factor=auto")
-        new = [Worker(self, len(self.workers) + n, language, options, extra, enter) for n in range(count)]
+        new = [Worker(self, len(self.workers) + n, language, options, extra, enter, self.keep_diaries) for n in range(count)]
         self.workers += new
         return new
 
