@@ -73,20 +73,26 @@ def fork_client(world, draw):
             world.fail(f"the forked child of {client} was granted {last['granted']} permits")
 
 
-@kind("crowd", f"{CROWD} processes at once, half of them killed after some seconds", 45, "everyone gets a share")
+@kind("crowd", f"{CROWD} processes at once, about half of them killed after some seconds", 60)
 def crowd(world, draw):
     limit = draw.choice(world.limits)
     half = draw.uniform(0.3, 0.7)
     started = time.monotonic()
     workers = world.start_crowd(limit, CROWD)
-    for worker in workers:
-        worker.until("a permit, among the crowd", lambda tick: tick["granted"] > 0, SOON_S)
-    world.note(crowd_shared_s=round(time.monotonic() - started, 2))
-    yield Hold(5, to=[f"{CROWD} more on {limit.name}"], away=world.clients)
+    to, served = [f"{CROWD} more on {limit.name}"], 0
+    # How soon depends on the computer: so many processes may be more than it can run. Not a failure, but a figure.
+    while served < CROWD and time.monotonic() - started < SOON_S:
+        yield Hold(0.5, to=to, away=world.clients)
+        served = sum(worker.last("granted") > 0 for worker in workers)
+    world.note(crowd_served=served, crowd_after_s=round(time.monotonic() - started, 1))
+    yield Hold(5, to=to, away=world.clients)
     for number, worker in enumerate(workers):
         if number < half * CROWD:
             worker.kill()
         else:
             worker.stop()
-    for worker in workers:
-        worker.wait()
+    ended = time.monotonic()
+    while any(worker.process.poll() is None for worker in workers):
+        if time.monotonic() - ended > SOON_S:
+            world.fail(f"of the crowd, not all ended within {SOON_S} s of SIGTERM")
+        yield Hold(0.2, to=to, away=world.clients)

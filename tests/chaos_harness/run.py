@@ -106,19 +106,24 @@ class Run:
         world.notes.clear()
         world.network.count()
         steps = {kind.name: kind.inject(world, draw) for kind in drawn}
-        line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "to": []}
+        line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "to": [],
+                "load": os.getloadavg()[0]}
         try:
             holds = {name: next(step) for name, step in steps.items()}
             injected = boottime()
             alone = [client for hold in holds.values() for client in hold.alone]
             line.update(injected_ns=injected, to=[str(one) for hold in holds.values() for one in hold.to],
                         note=", ".join(hold.note for hold in holds.values() if hold.note))
+            due = {name: time.monotonic() + hold.seconds for name, hold in holds.items()}
             while holds:
-                end = time.monotonic() + max(hold.seconds for hold in holds.values())
-                while time.monotonic() < end:
-                    self.look(watches, [client for hold in holds.values() for client in hold.away])
-                    time.sleep(LOOK_S)
-                holds = {name: hold for name in holds if (hold := next(steps[name], None))}
+                self.look(watches, [client for hold in holds.values() for client in hold.away])
+                time.sleep(LOOK_S)
+                for name in [name for name in holds if time.monotonic() >= due[name]]:
+                    hold = next(steps[name], None)
+                    if hold:
+                        holds[name], due[name] = hold, time.monotonic() + hold.seconds
+                    else:
+                        del holds[name]
             healed = boottime()
             back = {watch.limit: watch.back_after(injected) for watch in watches}
             self.recover(watches)
