@@ -40,6 +40,23 @@ fn in_an_outage_of_the_log_a_kept_share_is_used_to_the_full_and_nobody_is_evicte
     }
 }
 
+/// What is given away cannot be had back before the log answers, and nobody can take it.
+#[test]
+fn in_an_outage_nothing_is_given_away_by_who_asks_for_less_for_a_while() {
+    for (log_answers, at_least) in [(true, 0), (false, 450)] {
+        let mut fleet = two(Outage::KeepShare);
+        mute_all(&mut fleet, !log_answers);
+        fleet.run(6_000);
+        fleet.processes[0].demand_ms = 0;
+        fleet.run(2_000);
+        let rate = fleet.rates()[0];
+        assert_eq!(rate >= 450, !log_answers, "{rate}: while the log answers it is given away");
+        fleet.processes[0].demand_ms = 2;
+        fleet.run(2_000);
+        assert!(fleet.rates()[0] >= at_least, "{:?}", fleet.rates());
+    }
+}
+
 #[test]
 fn under_deny_an_outage_refuses_five_sixths_of_a_time_to_live_after_the_last_renewal() {
     let mut fleet = two(Outage::Deny);

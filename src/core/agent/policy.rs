@@ -26,6 +26,9 @@ const QUANTUM: Nanos = Nanos::from_millis(500);
 const PASS_ON: Nanos = Nanos::from_millis(20);
 /// While others want more than they have, how often a holder asks itself whether it still needs its own.
 const LOOK: Nanos = Nanos::from_millis(50);
+/// A log that has owed an answer for this long is away: nothing is given up then, because nobody could take it, and
+/// it cannot be had back before the log answers.
+const AWAY: Nanos = Nanos::from_millis(500);
 /// An unused, full bucket is given back after this.
 const IDLE: Nanos = Nanos::from_secs(30);
 
@@ -110,6 +113,9 @@ impl Agent {
                 self.look_again(id, mine_used_at(&self.mine, id).plus(PATIENCE));
             }
             return;
+        }
+        if self.outbox.unanswered_for(now) >= AWAY && !outlook.over {
+            return self.look_again(id, now.plus(LOOK));
         }
         if outlook.queue && share != Share::NONE {
             let held = now.since(mine.use_.served_since);

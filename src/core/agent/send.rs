@@ -78,6 +78,11 @@ impl Outbox {
         self.goodbye.is_some()
     }
 
+    /// For how long the log has owed an answer.
+    pub(super) fn unanswered_for(&self, now: Nanos) -> Nanos {
+        self.flights.front().map_or(Nanos::ZERO, |oldest| now.since(oldest.sent))
+    }
+
     pub(super) fn in_flight(&self) -> bool {
         !self.flights.is_empty()
     }

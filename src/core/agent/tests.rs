@@ -46,7 +46,7 @@ pub(super) struct Process {
     pub(super) agent: Agent,
     pub(super) plain: Plain,
     read: usize,
-    demand_ms: u64,
+    pub(super) demand_ms: u64,
     pub(super) granted: u64,
     pub(super) up: bool,
     /// What it sends is lost.
