@@ -51,7 +51,7 @@ const PROPERTIES: &[Property] = &[
     Property {
         name: "ttl.ms",
         default: "15000",
-        what: "silence after which the other processes take over this one's shares",
+        what: "silence after which the other processes take over this one's shares; those of a process killed on their own host at once",
         check: |value| number(value, 500, 600_000, "expected milliseconds from 500 to 600000"),
     },
     Property {

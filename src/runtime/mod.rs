@@ -176,7 +176,7 @@ impl Runtime {
         if self.inner.leave(timeout) {
             return Ok(());
         }
-        let text = "the goodbye was not confirmed in time; others get this process's shares after its `ttl.ms`";
+        let text = "the goodbye was not confirmed in time; others get this process's shares after its `ttl.ms`, on this host at once";
         Err(Error::new(ErrorKind::Storage, text))
     }
 }

@@ -4,7 +4,7 @@
     tests/kafka/cluster.py --brokers 3 -- COMMAND...   runs COMMAND with TIDEGATE_TEST_KAFKA=127.0.0.1:p1,127.0.0.1:p2,...
     tests/kafka/cluster.py --brokers 1                 prints the address, serves until stdin closes or ctrl-c; obeys lines
                                                        on stdin, each answered by one: kill N | restart N | leader TOPIC P
-    --secure adds listeners with login and TLS (see secure.py) and sets TIDEGATE_TEST_KAFKA_LOGIN, _TLS and _CA
+    --secure adds listeners with login and TLS (see secure.py) and sets TIDEGATE_TEST_KAFKA_LOGIN, _TLS, .. (see environment)
 
 In Python: `with Cluster(brokers=3) as kafka: kafka.kill(kafka.leader(topic, 0))`. Standard library only. Needs Java 17, and
 Maven once. Everything started here ends with this process, however it ends (parent-death signal), and is told by its process id.
@@ -104,10 +104,10 @@ class Cluster:
         atexit.register(self.stop)
 
     def _choose_ports(self):
-        ports = free_ports(4 * self.size)
+        ports = free_ports(5 * self.size)
         nodes = range(1, self.size + 1)
-        self.ports, self.controllers, self.login_ports, self.tls_ports = (
-            dict(zip(nodes, ports[i * self.size:])) for i in range(4))
+        self.ports, self.controllers, self.login_ports, self.tls_ports, self.login_tls_ports = (
+            dict(zip(nodes, ports[i * self.size:])) for i in range(5))
 
     def __enter__(self):
         return self.start()
@@ -126,9 +126,10 @@ class Cluster:
         """What tests are told."""
         told = {"TIDEGATE_TEST_KAFKA": self.bootstrap, "TIDEGATE_TEST_KAFKA_BROKERS": str(self.size)}
         if self.secure:
-            told["TIDEGATE_TEST_KAFKA_LOGIN"] = ",".join(f"127.0.0.1:{port}" for port in self.login_ports.values())
-            told["TIDEGATE_TEST_KAFKA_TLS"] = ",".join(f"127.0.0.1:{port}" for port in self.tls_ports.values())
+            for name, ports in (("LOGIN", self.login_ports), ("TLS", self.tls_ports), ("LOGINTLS", self.login_tls_ports)):
+                told[f"TIDEGATE_TEST_KAFKA_{name}"] = ",".join(f"127.0.0.1:{port}" for port in ports.values())
             told["TIDEGATE_TEST_KAFKA_CA"] = self.secure.certificate
+            told["TIDEGATE_TEST_KAFKA_OTHER_CA"] = self.secure.other
         return told
 
     def log(self, node):
@@ -151,7 +152,7 @@ share.coordinator.state.topic.min.isr={insync}
 min.insync.replicas={insync}
 """ + "".join(f"{name}={value}\n" for name, value in self.overrides.items())
         if self.secure:
-            text = self.secure.add(text, self.login_ports[node], self.tls_ports[node])
+            text = self.secure.add(text, self.login_ports[node], self.tls_ports[node], self.login_tls_ports[node])
         with open(self._properties(node), "w", encoding="ascii") as out:
             out.write(text)
 
@@ -194,6 +195,8 @@ min.insync.replicas={insync}
                 for node in self.ports:
                     self._launch(node)
                 self.wait_ready()
+                if self.secure:
+                    wire.create_acls("127.0.0.1", self.ports[1], secure.GRANTED)
                 return self
             except RuntimeError:
                 taken = any("Address already in use" in self.tail(node) for node in self.ports)

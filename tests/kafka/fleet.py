@@ -25,6 +25,17 @@ WORKERS = {
 }
 
 
+# In front of a worker's command: a /dev/shm of its own, as on another host. Nobody there can see whether it lives.
+ELSEWHERE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c",
+             'mount -t tmpfs none /dev/shm && exec "$@"', "sh"]
+
+
+def cannot_be_elsewhere():
+    """Why no worker can run as on another host, or None."""
+    done = subprocess.run(ELSEWHERE + ["true"], capture_output=True, text=True, check=False)
+    return f"no mount namespace here: {done.stderr.strip()}" if done.returncode else None
+
+
 def boottime():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
@@ -35,20 +46,23 @@ class Worker:
     def __init__(self, fleet, number, language, options, extra, enter=None, keeps_diary=False):
         self.number, self.language = number, language
         self.file = os.path.join(fleet.folder, f"admissions-{number}-{language}")
-        arguments = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        arguments = [text for name, values in options.items() for value in (values if isinstance(values, list) else [values])
+                     for text in (f"--{name.replace('_', '-')}", str(value))]
         arguments += [] if "no_record" in extra else ["--out", self.file]
-        arguments += [f"--{name.replace('_', '-')}" for name in extra]
+        arguments += [f"--{name.replace('_', '-')}" for name in extra if name != "elsewhere"]
         environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(ROOT, "target", "release"))
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(WORKERS[language] + arguments, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+        command = (ELSEWHERE if "elsewhere" in extra else []) + WORKERS[language]
+        self.process = subprocess.Popen(command + arguments, stdout=subprocess.PIPE, stderr=self.errors, text=True,
                                         env=environment, preexec_fn=enter, start_new_session=bool(enter))
-        self.events, self.ticks, self.done = queue.Queue(), [], None
+        self.events, self.ticks, self.done, self.lines = queue.Queue(), [], None, []
         self.diary = open(self.file + ".jsonl", "w", encoding="utf-8") if keeps_diary else None
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
         for line in self.process.stdout:
+            self.lines.append(line)
             event = json.loads(line)
             event["at"] = boottime()
             if self.diary:
@@ -62,6 +76,11 @@ class Worker:
     def trouble(self):
         self.errors.seek(0)
         return f"{self.language} worker {self.number}: {self.errors.read()[-2000:]} {list(self.events.queue)[-3:]}"
+
+    def printed(self):
+        """All that it wrote, but for its admissions."""
+        self.errors.seek(0)
+        return self.errors.read() + "".join(self.lines)
 
     def last(self, name, default=0):
         return self.ticks[-1][name] if self.ticks else default

@@ -1,4 +1,4 @@
-"""The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where a partition ends."""
+"""The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where it ends; letting users in."""
 import socket
 import struct
 
@@ -7,6 +7,9 @@ METADATA, VERSION = 3, 4
 LIST_OFFSETS, LATEST = 2, -1
 DESCRIBE_QUORUM = 55
 NO_TAGS = b"\0"
+CREATE_ACLS = 30
+TOPIC, PREFIXED, ALLOW = 2, 4, 3
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
 
 
 class Reader:
@@ -75,6 +78,19 @@ def quorum_leader(host, port):
     read.at += name
     read.take("b"), read.take("i")                                # one partition, 0
     return None if read.take("h") else read.take("i")
+
+
+def create_acls(host, port, granted):
+    """Lets users in (CreateAcls, version 1). `granted`: (user, operation, beginning of topic names)."""
+    def rule(user, operation, prefix):
+        return (struct.pack(">b", TOPIC) + text(prefix) + struct.pack(">b", PREFIXED) + text(f"User:{user}") + text("*")
+                + struct.pack(">bb", OPERATIONS[operation], ALLOW))
+    rules = [rule(*one) for one in granted]
+    read = ask(host, port, struct.pack(">hhi", CREATE_ACLS, 1, 1) + text("tidegate-tests") + struct.pack(">i", len(rules)) + b"".join(rules))
+    read.take("i")                                                # throttling
+    for error, why in read.array(lambda: (read.take("h"), read.text())):
+        if error:
+            raise RuntimeError(f"no ACL created: {why or error}")
 
 
 def metadata(host, port, topics=None):

@@ -15,6 +15,8 @@ struct State {
     cause: Option<(RDKafkaErrorCode, String)>,
     /// Why the latest append failed, until one works.
     append: Option<RDKafkaErrorCode>,
+    /// Why the topic may not be read, until something is read.
+    read: Option<RDKafkaErrorCode>,
     news: bool,
 }
 
@@ -46,9 +48,22 @@ impl Health {
     }
 
     fn set_append(&self, append: Option<RDKafkaErrorCode>) {
+        self.set(|state| &mut state.append, append);
+    }
+
+    pub(super) fn read_failed(&self, code: RDKafkaErrorCode) {
+        self.set(|state| &mut state.read, Some(code));
+    }
+
+    pub(super) fn read_worked(&self) {
+        self.set(|state| &mut state.read, None);
+    }
+
+    fn set(&self, what: fn(&mut State) -> &mut Option<RDKafkaErrorCode>, new: Option<RDKafkaErrorCode>) {
         let mut state = self.state.lock();
-        if state.append != append {
-            state.append = append;
+        let known = what(&mut state);
+        if *known != new {
+            *known = new;
             state.news = true;
             self.changed.notify_all();
         }
@@ -66,6 +81,10 @@ impl Health {
 
     pub(super) fn append_failure(&self) -> Option<RDKafkaErrorCode> {
         self.state.lock().append
+    }
+
+    pub(super) fn read_failure(&self) -> Option<RDKafkaErrorCode> {
+        self.state.lock().read
     }
 
     /// Kafka answered.
@@ -120,7 +139,11 @@ mod tests {
         let health = Health::new();
         health.append_failed(RDKafkaErrorCode::MessageTimedOut);
         assert_eq!(health.append_failure(), Some(RDKafkaErrorCode::MessageTimedOut));
+        health.read_failed(RDKafkaErrorCode::TopicAuthorizationFailed);
         health.append_worked();
         assert_eq!(health.append_failure(), None);
+        assert_eq!(health.read_failure(), Some(RDKafkaErrorCode::TopicAuthorizationFailed));
+        health.read_worked();
+        assert_eq!(health.read_failure(), None);
     }
 }

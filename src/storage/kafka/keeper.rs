@@ -83,8 +83,11 @@ impl Keeper {
                 }
                 Look::Well => {
                     shared.health.reached();
-                    let append = shared.health.append_failure().map(|code| words::append_error(code, &self.settings));
-                    self.mouth.say(append);
+                    let append =
+                        || shared.health.append_failure().map(|code| words::append_error(code, &self.settings));
+                    let read =
+                        shared.health.read_failure().map(|code| words::topic_error(code, "", "read", &self.settings));
+                    self.mouth.say(read.or_else(append));
                     if Instant::now() < uneasy_until {
                         RETRY
                     } else {

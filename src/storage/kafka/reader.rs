@@ -143,6 +143,7 @@ impl Reader {
             return self.start_over(partition, &format!("offset {offset} came after {}", next - 1));
         }
         reading.next = Some(offset + 1);
+        self.shared.health.read_worked();
         if !reading.caught_up && reading.target.is_none() {
             // A busy log may never be seen at its end: what was there at the first fetch is enough.
             reading.target = end_as_fetched(&self.consumer, &self.topic_c, partition);
@@ -155,6 +156,7 @@ impl Reader {
     }
 
     fn end(&mut self, partition: u32) {
+        self.shared.health.read_worked();
         let Some(reading) = self.reading.get_mut(&partition).filter(|r| r.starts.is_none()) else { return };
         if !reading.caught_up {
             reading.caught_up = true;
@@ -183,6 +185,8 @@ impl Reader {
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
                 self.shared.health.look();
             }
+            // Every other question may be allowed.
+            Code::TopicAuthorizationFailed => self.shared.health.read_failed(code),
             code => self.shared.health.client_error(code, text),
         }
     }

@@ -4,6 +4,7 @@ use super::acks::Acks;
 use super::client::{Producer, Reports};
 use super::health::Health;
 use super::shared::Shared;
+use super::words;
 use crate::lock::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaResult;
@@ -68,8 +69,12 @@ impl Appender {
             let Some(producer) = self.slot.lock().clone() else { break };
             producer.poll(ROUND);
             // Its error event carries the cause's code, not "fatal": the client has to be asked.
-            if producer.client().fatal_error().is_some() {
+            if let Some((code, _)) = producer.client().fatal_error() {
                 drop(producer);
+                // A new producer will not be allowed to append either. The records of this one vanish without a report.
+                if words::denied(code) {
+                    self.health.append_failed(code);
+                }
                 self.replace(shared);
             }
         }

@@ -100,7 +100,7 @@ pub(super) fn append_error(code: Code, settings: &Checked) -> Problem {
     Problem::new(format!("append {code:?}"), fatal, message)
 }
 
-fn denied(code: Code) -> bool {
+pub(super) fn denied(code: Code) -> bool {
     matches!(code, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)
 }
 
