@@ -16,7 +16,7 @@ const EVERY: u64 = 64;
 const MARKS_MAX: usize = 64;
 
 /// The digests of this process.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Digests {
     /// By bucket, as of the last mark; `total` is their wrapping sum, which needs no order.
     of: BTreeMap<BucketId, u128>,

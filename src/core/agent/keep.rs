@@ -27,7 +27,7 @@ const LOOKS: u64 = 16;
 const KEPT: u64 = 4;
 
 /// How long the share is kept beyond its validity.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Keep {
     looked: Option<Nanos>,
     until: Nanos,

@@ -17,7 +17,7 @@ const JITTER: u64 = 800_000_000; // ns
 /// An eviction that changed nothing is tried again after this.
 const AGAIN: Nanos = Nanos::from_secs(2);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Heard {
     /// Live time, at its most, when its last record was read.
     at: Nanos,
@@ -27,7 +27,7 @@ struct Heard {
 }
 
 /// What this process heard of the others.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     live: Nanos,
     read_back_at: Option<Nanos>,

@@ -131,7 +131,7 @@ pub struct BucketStatus {
 }
 
 /// What this process knows and has said about one bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Mine {
     /// `None` once the runtime has removed it: what still comes goes straight back.
     bucket: Option<BucketRef>,
@@ -156,7 +156,7 @@ struct Mine {
 }
 
 /// How a bucket was used lately, and when policy last acted on it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Use {
     used_at: Nanos,
     refused_at: Option<Nanos>,
@@ -182,7 +182,7 @@ impl Mine {
 }
 
 /// One process in one partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     settings: Settings,
     rng: Rng,

@@ -19,7 +19,7 @@ const FLIGHTS_MAX: usize = 64;
 /// Claims in one record; the rest goes into the next. Each may bring a definition along.
 const CLAIMS_MAX: usize = OPS_MAX / 4;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     seq: u64,
     tag: u64,
@@ -29,7 +29,7 @@ struct Flight {
 }
 
 /// What was handed out and not read back yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outbox {
     seq: u64,
     flights: VecDeque<Flight>,

@@ -16,7 +16,7 @@ const AGE: Nanos = Nanos::from_secs(300);
 const OFFSETS_BY_AGE: u64 = 64;
 
 /// The newest snapshot that this process read or wrote.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Snapshots {
     offset: u64,
     at: Nanos,
