@@ -20,8 +20,8 @@ const FOLDER: &str = "/dev/shm";
 const LEFT_OVER: Duration = Duration::from_secs(24 * 3600);
 /// Most files that are removed at once ..
 const SWEPT_MAX: usize = 64;
-/// .. and most names that are looked at for it.
-const NAMES_MAX: usize = 4_096;
+/// .. and most names that are looked at for it: more than a program leaves that is killed every other second for a day.
+const NAMES_MAX: usize = 65_536;
 /// Of the mapping: it is never read.
 const MAPPED: usize = 1;
 
