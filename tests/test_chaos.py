@@ -3,6 +3,7 @@ import array
 import importlib.machinery
 import importlib.util
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,16 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "chaos_harness"), os.path.join(HERE, "kafka")]
 sys.dont_write_bytecode = True
-loader = importlib.machinery.SourceFileLoader("chaos", os.path.join(HERE, "chaos"))
-chaos = importlib.util.module_from_spec(importlib.util.spec_from_loader("chaos", loader))
-loader.exec_module(chaos)
+
+
+def program(name):
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(HERE, name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+chaos, report = program("chaos"), program("chaos_report")
 
 import measure  # noqa: E402
 import plan  # noqa: E402
@@ -108,6 +116,34 @@ def test_the_full_bucket_of_the_plot_is_the_limits():
     queue = measure.VirtualQueue(permits=10, burst=5)
     assert [queue.add(0, 1) for _ in range(5)] == [1, 2, 3, 4, 5]
     assert queue.add(SECOND // 10, 1) == pytest.approx(5) and queue.add(SECOND // 10, 1) == pytest.approx(6)
+
+
+def a_report(folder, excess):
+    """What is written of a run of one fault."""
+    limits = {name: {"policy": policy, "permits": 10, "burst": 5, "languages": ["c"]} for name, policy in (("strict", "deny"), ("kept", "keep_share"))}
+    found = {"excess": excess, "excess_with_kept": excess, "back_after_s": 9.5, "recovered_s": 0.5, "use_during": 1, "use_after": 1,
+             "refused": {"no_share": 1234}, "kept_alone": {}}
+    lines = [{"event": "start", "seed": "7", "ttl_ms": 4000, "at_ns": 0, "limits": limits,
+              "kinds": {name: {"what": kind.what, "promise": kind.promise, "subject": kind.subject} for name, kind in chaos.KINDS.items()}},
+             {"event": "fault", "number": 1, "kinds": ["kill-leader"], "start_ns": 0, "injected_ns": 0, "healed_ns": 1, "end_ns": 60 * SECOND,
+              "to": ["broker 2 (leads strict)"], "limits": {"strict": found, "kept": found}},
+             {"event": "end", "at_ns": 60 * SECOND, "limits": {name: {"excess": excess, "admitted": 5} for name in limits}}]
+    path = os.path.join(folder, "run.jsonl")
+    with open(path, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(line) + "\n" for line in lines)
+    return report.text(report.Data([path]))
+
+
+def test_the_report_says_what_was_measured_and_hides_no_excess(tmp_path):
+    text = a_report(tmp_path, 0)
+    row = next(line for line in text.splitlines() if line.startswith("| `kill-leader`"))
+    assert "| 1 |" in row and "9.5 / 9.5" in row and "**" not in row and "1,234" in text and "1 of 1 within the 12 s" in text
+    assert "**3.5**" in a_report(tmp_path, 3.5)
+
+
+def test_a_fault_that_no_run_came_to_is_not_in_the_report_as_held(tmp_path):
+    row = next(line for line in a_report(tmp_path, 0).splitlines() if line.startswith("| `outage`"))
+    assert row.split("|")[2].strip() == "0" and row.split("|")[4].strip() == "–"
 
 
 @pytest.mark.skipif(bool(CAN_RUN), reason=str(CAN_RUN))

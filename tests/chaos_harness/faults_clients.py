@@ -8,7 +8,7 @@ CROWD = 64
 SOON_S = 60
 
 
-@kind("kill-client", "kill -9 of 1 to 3 clients, started again later", 16, "share back after the time-to-live + 1.5 s")
+@kind("kill-client", "kill -9 of 1 to 3 clients, started again later", 16, "share back at once: seen to be dead on its host")
 def kill_client(world, draw):
     victims = world.draw_clients(draw, draw.randint(1, 3))
     for client in victims:
@@ -18,7 +18,7 @@ def kill_client(world, draw):
         client.start()
 
 
-@kind("kill-client-restart", "kill -9 of a client, started again at once", 12, "share back after the time-to-live + 1.5 s")
+@kind("kill-client-restart", "kill -9 of a client, started again at once", 12, "share back at once: seen to be dead on its host")
 def kill_client_and_restart(world, draw):
     victims = world.draw_clients(draw, draw.randint(1, 2))
     for client in victims:

@@ -94,11 +94,15 @@ def kept_alone(ticks, start):
     return (begun, None) if begun is not None else None
 
 
+def is_excused(excused, at):
+    return any(start <= at and (end is None or at < end) for start, end in excused)
+
+
 def without(pieces, excused):
     """Of the records of one process, those that are outside of all `excused` times."""
     numbers, kept = array.array("Q", pieces), array.array("Q")
     for at in range(0, len(numbers), 3):
-        if not any(start <= numbers[at + 1] and (end is None or numbers[at] < end) for start, end in excused):
+        if not is_excused(excused, numbers[at + 1]):
             kept.extend(numbers[at:at + 3])
     return kept.tobytes()
 
@@ -124,13 +128,15 @@ class Series:
         self.limit, self.queue = limit, VirtualQueue(limit.permits, limit.burst)
 
     def rows(self, admissions, start, end):
-        """One row for each whole second from `start` to `end`. `admissions`: name -> list of Admissions."""
-        merged = sorted((at, permits, name) for name, logs in admissions.items() for log in logs for at, permits in log.between(start, end))
+        """One row for each whole second from `start` to `end`. `admissions`: name -> list of (Admissions, excused times)."""
+        merged = sorted((at, permits, name, is_excused(excused, at)) for name, logs in admissions.items()
+                        for log, excused in logs for at, permits in log.between(start, end))
         seconds = {}
-        for at, permits, name in merged:
+        for at, permits, name, excused in merged:
             row = seconds.setdefault(at // NS, {"admitted": {}, "worst": 0.0})
             row["admitted"][name] = row["admitted"].get(name, 0) + permits
-            row["worst"] = max(row["worst"], self.queue.add(at, permits))
+            if not excused:
+                row["worst"] = max(row["worst"], self.queue.add(at, permits))
         for second in range(start // NS, end // NS):
             row = seconds.get(second, {"admitted": {}, "worst": 0.0})
             yield {"event": "second", "limit": self.limit.name, "at_s": second, "admitted": row["admitted"],

@@ -175,7 +175,7 @@ class Run:
         self.write(**line)
         self.faults.append(line)
         figures = "; ".join(
-            f"{name}: excess {found['excess']:g}" + (f" (kept alone: {found['kept_alone']})" if found["kept_alone"] else "")
+            f"{name}: excess {found['excess']:g}" + (f" (kept alone: {len(found['kept_alone'])} processes, on top {found['excess_with_kept']:g})" if found["kept_alone"] else "")
             + f", use {found['use_during']:.2f}/{found['use_after']:.2f}"
             + (f", back {found['back_after_s']} s" if found["back_after_s"] is not None else "")
             + f", recovered {found['recovered_s']} s" for name, found in line["limits"].items())
@@ -238,7 +238,7 @@ class Run:
             alone = check(share, [log.bytes(begun, ended or end)], self.world.folder)
             result["kept_alone"][f"{worker.number}-{worker.language}"] = {
                 "share_per_s": share["permits"] / 1000, "burst": share["burst"], "admitted": alone["admitted"],
-                "seconds": round(((ended or end) - begun) / NS, 2), "excess": alone["excess"]}
+                "seconds": round(((ended or end) - begun) / NS, 2), "excess": alone["excess"], "from_ns": begun, "to_ns": ended}
             result["excess"] = max(result["excess"], alone["excess"])
         return result
 
@@ -250,7 +250,7 @@ class Run:
             names = {}
             for worker, log in self.logs_of(limit):
                 client = next((client for client in limit.clients if worker in client.workers), None)
-                names.setdefault(str(client) if client else "others", []).append(log)
+                names.setdefault(str(client) if client else "others", []).append((log, self.excused.get(worker, [])))
             for row in series.rows(names, self.chapter // NS * NS, end):
                 self.write(**row)
         self.chapter = end
