@@ -91,6 +91,10 @@ impl Reader<'_> {
         u64::try_from(self.varint()?).ok()
     }
 
+    pub fn varint32(&mut self) -> Option<u32> {
+        u32::try_from(self.varint()?).ok()
+    }
+
     pub fn text(&mut self) -> Option<String> {
         let count = usize::try_from(self.varint()?).ok().filter(|&count| count <= TEXT_MAX)?;
         String::from_utf8(self.bytes(count)?.to_vec()).ok()

@@ -8,9 +8,10 @@
 //! the pool together. (After a limit was lowered: from when its holders have come down.)
 
 use super::allocate::{targets, Ask};
+use super::layout::Layout;
 use super::limit::{PERMITS_MAX, RATE_MAX};
-use super::placement::BucketId;
-use super::record::{Amounts, Claim, Define, Op, Record, Sender};
+use super::placement::{partition_of, BucketId};
+use super::record::{Amounts, Carried, Claim, Define, Op, Record, Sender};
 use super::share::Share;
 use super::units::{clamp, Nanos, Rate, Tokens};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +181,9 @@ pub struct Fold {
     pub(super) sessions: BTreeMap<u64, Session>,
     pub(super) limits: BTreeMap<u128, LimitNumbers>,
     pub(super) buckets: BTreeMap<BucketId, Shared>,
+    pub(super) layout: Layout,
+    /// Closed buckets that somebody still holds: follows from the rest.
+    pub(super) leaving: BTreeSet<BucketId>,
 }
 
 impl Fold {
@@ -213,6 +217,23 @@ impl Fold {
         &self.buckets
     }
 
+    /// The log's partitions as far as they concern this one.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether everything that a log of `partitions` puts elsewhere has left: once true, for ever.
+    pub fn is_drained(&self, partitions: u32) -> bool {
+        self.layout.partitions() >= partitions && self.layout.is_whole() && self.leaving.is_empty()
+    }
+
+    /// What a log of `partitions` puts into `home`, and is not as if nobody had touched it.
+    pub fn moving_to(&self, home: u32, partitions: u32) -> Vec<Carried> {
+        let moving = |id: &BucketId| !self.layout.has(*id) && partition_of(*id, partitions) == home;
+        let buckets = self.buckets.iter().filter(|(id, _)| moving(id));
+        buckets.map(|(id, shared)| Carried { bucket: *id, limit: shared.limit, pool: shared.pool }).collect()
+    }
+
     /// Passes over an offset that holds no record.
     pub fn skip(&mut self, offset: u64) {
         self.next = self.next.max(offset.saturating_add(1));
@@ -237,6 +258,15 @@ impl Fold {
                     }
                     Op::Bye => self.end(me, &mut touched),
                     Op::Define(define) => self.define(define, &mut touched),
+                    Op::Layout { previous, partitions } => {
+                        if self.layout.step(*previous, *partitions) {
+                            self.close();
+                        }
+                    }
+                    Op::Carry(carried) => self.carry(carried, &mut touched),
+                    Op::Open { from } => {
+                        self.layout.open(*from);
+                    }
                 }
             }
         }
@@ -279,6 +309,11 @@ impl Fold {
         let limit_id = known.unwrap_or(claim.limit);
         let Some(&limit) = self.limits.get(&limit_id) else { return };
         if known.is_none() && (full || claim.want == Rate::ZERO) {
+            return;
+        }
+        // A closed bucket takes back what it gave, and nothing else.
+        let holds = session.buckets.contains(&claim.bucket);
+        if !holds && !self.layout.is_open(claim.bucket) {
             return;
         }
         let fresh = || Shared { limit: limit_id, pool: limit.burst, leases: Vec::new() };
@@ -351,7 +386,9 @@ impl Fold {
         if self.limits.insert(define.limit, limit).is_none() {
             return;
         }
-        let bound = self.buckets.iter().filter(|(_, shared)| shared.limit == define.limit).map(|(id, _)| *id);
+        // What is closed stays as it is: its pool may be on its way to another partition already.
+        let bound = |(id, shared): &(&BucketId, &Shared)| shared.limit == define.limit && self.layout.has(**id);
+        let bound = self.buckets.iter().filter(bound).map(|(id, _)| *id);
         for bucket in bound.collect::<Vec<_>>() {
             if let Some(shared) = self.buckets.get_mut(&bucket) {
                 for lease in &mut shared.leases {
@@ -364,11 +401,41 @@ impl Fold {
         }
     }
 
+    /// Notes what a new count puts elsewhere and somebody holds.
+    pub(super) fn close(&mut self) {
+        let held = self.buckets.iter().filter(|(id, shared)| !shared.leases.is_empty() && !self.layout.has(**id));
+        self.leaving = held.map(|(id, _)| *id).collect();
+    }
+
+    /// Takes over the pools of buckets that are not open here yet.
+    fn carry(&mut self, carried: &[Carried], touched: &mut BTreeSet<BucketId>) {
+        for one in carried {
+            let came = self.layout.origin_of(one.bucket).is_some_and(|from| !self.layout.is_opened(from));
+            if came && self.buckets.len() < BUCKETS_MAX && !self.has_carried(one) {
+                let shared = Shared { limit: one.limit, pool: one.pool, leases: Vec::new() };
+                if self.limits.contains_key(&one.limit) {
+                    self.buckets.insert(one.bucket, shared);
+                    touched.insert(one.bucket);
+                }
+            }
+        }
+    }
+
+    /// Whether a bucket on its way here has arrived: it is known, or as if nobody had touched it.
+    pub fn has_carried(&self, one: &Carried) -> bool {
+        let full = self.limits.get(&one.limit).is_some_and(|limit| one.pool >= limit.burst);
+        full || self.buckets.contains_key(&one.bucket)
+    }
+
     /// Gives out what is free; forgets a bucket that is as if nobody had ever touched it.
     fn settle(&mut self, bucket: BucketId) {
         let Some(shared) = self.buckets.get_mut(&bucket) else { return };
         let Some(&limit) = self.limits.get(&shared.limit) else { return };
-        shared.allocate(limit);
+        if self.layout.has(bucket) {
+            shared.allocate(limit);
+        } else if shared.leases.is_empty() {
+            self.leaving.remove(&bucket);
+        }
         if shared.leases.is_empty() && shared.pool >= limit.burst {
             self.buckets.remove(&bucket);
         }

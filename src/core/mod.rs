@@ -4,8 +4,8 @@
 //! hash order or word size, and nothing here depends on another crate. Time is an argument. That is why
 //! the whole protocol runs in a simulated fleet with a virtual clock from the very code that ships.
 //!
-//! Reading order: [`units`], [`limit`], [`bucket`] (one process alone); [`placement`], [`record`],
-//! [`fold`], [`share`], [`agent`] (many processes through a log). The why is in `docs/internals/protocol.md`.
+//! Reading order: [`units`], [`limit`], [`bucket`] (one process alone); [`placement`], [`layout`],
+//! [`record`], [`fold`], [`share`], [`agent`], [`growth`] (many processes through a log). The why is in `docs/internals/protocol.md`.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,8 @@ pub mod bucket;
 pub mod codec;
 pub mod demand;
 pub mod fold;
+pub mod growth;
+pub mod layout;
 pub mod limit;
 pub mod placement;
 pub mod record;

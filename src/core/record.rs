@@ -21,6 +21,8 @@ use super::units::{Rate, Tokens};
 pub const FORMAT: u8 = 1;
 /// Most ops in a record: with the longest names still below Kafka's 1 MiB.
 pub const OPS_MAX: usize = 1024;
+/// Most buckets in one `Carry`.
+pub const CARRIED_MAX: usize = 4_096;
 
 const MAGIC: u8 = b'T';
 const CHECKSUM_KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x7265_636f_7264_2d31);
@@ -71,6 +73,31 @@ pub enum Op {
     Bye,
     /// Sets a limit's numbers; only a higher version changes what is there.
     Define(Define),
+    /// The log has more partitions from here on; changes something only if it follows what is known.
+    Layout {
+        /// The count before; 0 where this is the first.
+        previous: u32,
+        /// The count.
+        partitions: u32,
+    },
+    /// What an older partition still held of buckets that now live here, before they are opened.
+    Carry(Vec<Carried>),
+    /// The buckets that came from an older partition may be used: it was seen closed for them, without a holder.
+    Open {
+        /// The older partition.
+        from: u32,
+    },
+}
+
+/// A bucket that moves to another partition: the tokens in nobody's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The limit that it obeys.
+    pub limit: u128,
+    /// Its pool.
+    pub pool: Tokens,
 }
 
 /// What a process says about one bucket.
@@ -229,6 +256,24 @@ fn write_op(w: &mut Writer, op: &Op) {
             w.varint(d.burst.0.into());
             w.text(&d.name);
         }
+        Op::Layout { previous, partitions } => {
+            w.0.push(5);
+            w.varint((*previous).into());
+            w.varint((*partitions).into());
+        }
+        Op::Carry(carried) => {
+            w.0.push(6);
+            w.varint(carried.len() as u128);
+            for one in carried {
+                w.u128(one.bucket.0);
+                w.u128(one.limit);
+                w.varint(one.pool.0.into());
+            }
+        }
+        Op::Open { from } => {
+            w.0.push(7);
+            w.varint((*from).into());
+        }
     }
 }
 
@@ -268,8 +313,18 @@ fn read_op(r: &mut Reader<'_>) -> Option<Op> {
             burst: Tokens(r.varint64()?),
             name: r.text()?,
         }),
+        5 => Op::Layout { previous: r.varint32()?, partitions: r.varint32()? },
+        6 => {
+            let count = usize::try_from(r.varint()?).ok().filter(|&count| count <= CARRIED_MAX)?;
+            Op::Carry((0..count).map(|_| read_carried(r)).collect::<Option<_>>()?)
+        }
+        7 => Op::Open { from: r.varint32()? },
         _ => return None,
     })
+}
+
+fn read_carried(r: &mut Reader<'_>) -> Option<Carried> {
+    Some(Carried { bucket: BucketId(r.u128()?), limit: r.u128()?, pool: Tokens(r.varint64()?) })
 }
 
 #[cfg(test)]
@@ -300,6 +355,12 @@ pub(crate) mod tests {
             (any::<u128>(), any::<(u64, u64, u64)>(), any_text()).prop_map(|(limit, (version, rate, burst), name)| {
                 Op::Define(Define { limit, version, rate: Rate(rate), burst: Tokens(burst), name })
             }),
+            any::<(u32, u32)>().prop_map(|(previous, partitions)| Op::Layout { previous, partitions }),
+            prop::collection::vec(any::<(u128, u128, u64)>(), 0..4).prop_map(|carried| {
+                let one = |(bucket, limit, pool)| Carried { bucket: BucketId(bucket), limit, pool: Tokens(pool) };
+                Op::Carry(carried.into_iter().map(one).collect())
+            }),
+            any::<u32>().prop_map(|from| Op::Open { from }),
         ]
     }
 

@@ -8,6 +8,7 @@
 
 use super::codec::{Reader, Writer};
 use super::fold::{Fold, Lease, LimitNumbers, Session, Shared};
+use super::layout::Layout;
 use super::placement::BucketId;
 use super::record::Amounts;
 use super::siphash::hash128;
@@ -154,6 +155,12 @@ fn write_frame(w: &mut Writer, fold: &Fold) {
         w.varint(limit.rate.0.into());
         w.varint(limit.burst.0.into());
     }
+    let Layout { before, steps, opened } = &fold.layout;
+    w.varint((*before).into());
+    for numbers in [steps.iter().collect::<Vec<_>>(), opened.iter().collect()] {
+        w.varint(numbers.len() as u128);
+        numbers.into_iter().for_each(|number| w.varint((*number).into()));
+    }
 }
 
 fn write_bucket(w: &mut Writer, id: BucketId, shared: &Shared) {
@@ -184,6 +191,13 @@ fn decode(body: &[u8]) -> Option<Fold> {
         let (version, rate, burst) = (r.varint64()?, Rate(r.varint64()?), Tokens(r.varint64()?));
         fold.limits.insert(id, LimitNumbers { version, rate, burst });
     }
+    fold.layout.before = r.varint32()?;
+    for _ in 0..r.varint()? {
+        fold.layout.steps.push(r.varint32()?);
+    }
+    for _ in 0..r.varint()? {
+        fold.layout.opened.insert(r.varint32()?);
+    }
     for _ in 0..r.varint()? {
         let (id, limit, pool) = (BucketId(r.u128()?), r.u128()?, Tokens(r.varint64()?));
         let mut leases = Vec::new();
@@ -194,6 +208,7 @@ fn decode(body: &[u8]) -> Option<Fold> {
         }
         fold.buckets.insert(id, Shared { limit, pool, leases });
     }
+    fold.close();
     r.0.is_empty().then_some(fold)
 }
 

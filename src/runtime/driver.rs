@@ -15,8 +15,8 @@ use super::slots::Slots;
 use super::validity::OwnValidity;
 use crate::core::agent::{Agent, Counters, Settings};
 use crate::core::fold::LimitNumbers;
+use crate::core::growth::Growth;
 use crate::core::limit::{Limit, Outage};
-use crate::core::placement::partition_of;
 use crate::core::share::BucketRef;
 use crate::core::units::Nanos;
 use crate::storage::{LogStore, StorageEvent};
@@ -49,6 +49,27 @@ struct Home {
     published: Published,
 }
 
+impl AsRef<Agent> for Home {
+    fn as_ref(&self) -> &Agent {
+        &self.agent
+    }
+}
+
+impl AsMut<Agent> for Home {
+    fn as_mut(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+}
+
+/// A new limit on its way into the log.
+struct Defining {
+    limit: Arc<LimitOf>,
+    new: Limit,
+    /// The partitions that it was written to.
+    partitions: u32,
+    reply: Sender<Result<(), Error>>,
+}
+
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Published {
     strict: Nanos,
@@ -66,8 +87,7 @@ pub(super) struct Driver {
     settings: Settings,
     note: String,
     started: Nanos,
-    /// Partitions of the log; 0 until known.
-    partitions: u32,
+    growth: Growth,
     homes: BTreeMap<u32, Home>,
     slots: Slots,
     /// Where each slot's bucket lives.
@@ -77,7 +97,7 @@ pub(super) struct Driver {
     /// Limits, and the partition whose log has other numbers for them than this process. As many as it has limiters, at most.
     differing: BTreeSet<(u128, u32)>,
     /// Who waits for a definition to be read back; bounded by the commands that wait.
-    defining: Vec<Sender<Result<(), Error>>>,
+    defining: Vec<Defining>,
     /// Slots that were refused or wait, to be looked at in the next round of looks.
     hot: Vec<u32>,
     looked_at: Nanos,
@@ -100,7 +120,7 @@ impl Driver {
             clock,
             note,
             started,
-            partitions: 0,
+            growth: Growth::default(),
             homes: BTreeMap::new(),
             slots: Slots::default(),
             placed: HashMap::new(),
@@ -127,7 +147,8 @@ impl Driver {
             let now = self.clock.now();
             self.look_for_the_dead(now);
             self.take_commands(now, storage);
-            self.take_defined();
+            self.grow(now, storage);
+            self.take_defined(now, storage);
             self.take_released(now);
             if now >= self.looked_at.plus(LOOK) {
                 self.look(now, storage);
@@ -174,10 +195,7 @@ impl Driver {
         let now = self.clock.now();
         match event {
             StorageEvent::Topics { partitions, .. } => {
-                // More partitions than at the start are not used: keys stay where all processes look for them.
-                if self.partitions == 0 {
-                    self.partitions = partitions;
-                }
+                self.growth.on_partitions(partitions);
                 self.trouble = None;
             }
             StorageEvent::Record { partition, offset, bytes } => {
@@ -233,7 +251,7 @@ impl Driver {
                     }
                 }
                 Command::Define(limit, new, reply) => match self.define(&limit, new, now, storage) {
-                    Ok(()) => self.defining.push(reply),
+                    Ok(partitions) => self.defining.push(Defining { limit, new, partitions, reply }),
                     Err(why) => {
                         let _ = reply.try_send(Err(why));
                     }
@@ -295,7 +313,7 @@ impl Driver {
         if let Some(partition) = self.placed.get(&index) {
             return Some(*partition);
         }
-        if self.partitions == 0 || self.closing.is_some() {
+        if self.closing.is_some() {
             return None;
         }
         let slot = slot::get(index)?;
@@ -304,7 +322,7 @@ impl Driver {
             let cold = guard.as_ref()?;
             (cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
         };
-        let partition = partition_of(bucket, self.partitions);
+        let partition = self.growth.home(&self.homes, bucket)?;
         self.know(&limit);
         self.follow(partition, now, storage)?;
         let home = self.homes.get_mut(&partition)?;
@@ -331,19 +349,37 @@ impl Driver {
         Some(())
     }
 
-    /// Starts to write a limit's new numbers into every partition.
+    /// Moves keys to new partitions.
+    fn grow(&mut self, now: Nanos, storage: &mut dyn LogStore) {
+        for partition in self.growth.tick(&mut self.homes) {
+            self.follow(partition, now, storage);
+        }
+        if self.growth.is_ahead() {
+            storage.look();
+        }
+        for home in self.homes.values_mut() {
+            for bucket in home.agent.take_moved() {
+                home.agent.remove(now, bucket, &mut self.slots);
+                self.placed.remove(&bucket.0);
+                self.hot.push(bucket.0);
+            }
+        }
+    }
+
+    /// Starts to write a limit's new numbers into every partition; how many there are.
     fn define(
         &mut self,
         limit: &Arc<LimitOf>,
         new: Limit,
         now: Nanos,
         storage: &mut dyn LogStore,
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         let refuse = |kind, text: &str| Err(Error::new(kind, text));
-        if self.partitions == 0 {
+        let partitions = self.growth.in_force();
+        if partitions == 0 {
             return refuse(ErrorKind::Storage, "the log was not reached yet; a limit can be changed when health is ok");
         }
-        for partition in 0..self.partitions {
+        for partition in 0..partitions {
             if self.follow(partition, now, storage).is_none() {
                 return Err(super::inner::too_many_runtimes());
             }
@@ -358,7 +394,7 @@ impl Driver {
             }
         }
         self.know(limit);
-        Ok(())
+        Ok(partitions)
     }
 
     /// Tells this limit from now on what the log says of it, as long as a limiter or key holds it.
@@ -370,7 +406,7 @@ impl Driver {
     }
 
     /// Takes note of limits whose definition was read, and answers those who wait for one.
-    fn take_defined(&mut self) {
+    fn take_defined(&mut self, now: Nanos, storage: &mut dyn LogStore) {
         for (partition, home) in &mut self.homes {
             for id in home.agent.take_defined() {
                 let limit = self.limits.get(&id).and_then(Weak::upgrade);
@@ -379,9 +415,21 @@ impl Driver {
                 }
             }
         }
-        if !self.defining.is_empty() && !self.homes.values().any(|home| home.agent.is_defining()) {
-            for reply in self.defining.drain(..) {
-                let _ = reply.try_send(Ok(()));
+        if self.defining.is_empty() || self.homes.values().any(|home| home.agent.is_defining()) {
+            return;
+        }
+        // Partitions that were added meanwhile took their definitions over from older ones, perhaps before this one was there.
+        let newest = self.homes.values().map(|home| home.agent.fold().layout().partitions()).max().unwrap_or(0);
+        if newest > self.growth.in_force() {
+            return;
+        }
+        for pending in std::mem::take(&mut self.defining) {
+            let Defining { limit, new, partitions, reply } = pending;
+            let again = if partitions < newest { self.define(&limit, new, now, storage).map(Some) } else { Ok(None) };
+            match again {
+                Ok(Some(partitions)) => self.defining.push(Defining { limit, new, partitions, reply }),
+                Ok(None) => _ = reply.try_send(Ok(())),
+                Err(why) => _ = reply.try_send(Err(why)),
             }
         }
     }
@@ -422,7 +470,7 @@ impl Driver {
                 home.kept.publish(now, kept, basis, away);
             }
         }
-        let away = self.partitions == 0 && (trouble || now.since(self.started) > AWAY_AFTER);
+        let away = self.growth.in_force() == 0 && (trouble || now.since(self.started) > AWAY_AFTER);
         if away != self.lobby_away {
             self.lobby_away = away;
             self.desk.lobby.publish(now, Nanos::ZERO, Basis::NoShare, away);

@@ -38,7 +38,8 @@ struct Hub {
 
 struct User {
     events: Sender<StorageEvent>,
-    topics_told: bool,
+    /// Partitions, as told.
+    topics_told: usize,
     down_told: bool,
     followed: BTreeMap<u32, Cursor>,
     once_followed: BTreeSet<u32>,
@@ -71,7 +72,7 @@ impl MemoryHub {
         hub.next_id += 1;
         let user = User {
             events,
-            topics_told: false,
+            topics_told: 0,
             down_told: false,
             followed: BTreeMap::new(),
             once_followed: BTreeSet::new(),
@@ -85,6 +86,15 @@ impl MemoryHub {
     /// Down: appends vanish and nothing is delivered. Up again: delivery goes on where it stopped, in order.
     pub fn set_down(&self, down: bool) {
         self.hub.lock().down = down;
+        self.deliver();
+    }
+
+    /// Adds partitions, as an operator does; fewer than there are change nothing.
+    pub fn grow(&self, partitions: u32) {
+        let mut hub = self.hub.lock();
+        let partitions = hub.partitions.len().max(partitions as usize);
+        hub.partitions.resize(partitions, Vec::new());
+        drop(hub);
         self.deliver();
     }
 
@@ -156,16 +166,16 @@ impl User {
         if down {
             return Ok(());
         }
-        if !self.topics_told {
+        if self.topics_told < partitions.len() {
             send(StorageEvent::Topics { partitions: partitions.len() as u32, replication: 1 })?;
-            self.topics_told = true;
+            self.topics_told = partitions.len();
         }
         for (&partition, cursor) in &mut self.followed {
             if cursor.gap {
                 send(StorageEvent::Gap { partition, reason: "followed anew".into() })?;
                 cursor.gap = false;
             }
-            let log = &partitions[partition as usize];
+            let Some(log) = partitions.get(partition as usize) else { continue };
             loop {
                 if cursor.caught_up_at.is_some_and(|end| cursor.next >= end) {
                     send(StorageEvent::CaughtUp { partition })?;
@@ -184,7 +194,7 @@ impl LogStore for MemoryLog {
     fn follow(&mut self, partition: u32) {
         {
             let mut hub = self.hub.hub.lock();
-            let Some(end) = hub.partitions.get(partition as usize).map(Vec::len) else { return };
+            let end = hub.partitions.get(partition as usize).map_or(0, Vec::len);
             let Some(user) = hub.users.get_mut(&self.id) else { return };
             let gap = !user.once_followed.insert(partition);
             user.followed.insert(partition, Cursor { gap, next: 0, caught_up_at: Some(end) });
@@ -197,6 +207,8 @@ impl LogStore for MemoryLog {
             user.followed.remove(&partition);
         }
     }
+
+    fn look(&mut self) {}
 
     fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {
         {

@@ -34,12 +34,16 @@ pub enum StorageEvent {
 /// A partitioned log that many processes share. Its events arrive in the channel it was opened with; a full channel
 /// stops the reading until there is room (nothing is dropped).
 pub trait LogStore: Send {
-    /// Reads the partition from the start of the log, in order, until `unfollow`. Following a partition that is or was
+    /// Reads the partition from the start of the log, in order, until `unfollow`; one that does not exist yet, from when it
+    /// does. Following a partition that is or was
     /// followed starts over: a `Gap` comes first, so that records of both rounds cannot be mixed up. Never blocks.
     fn follow(&mut self, partition: u32);
 
     /// Stops reading the partition. Events already in the channel may still arrive. Never blocks.
     fn unfollow(&mut self, partition: u32);
+
+    /// Others use more partitions than were reported here: looks now instead of in a while. Never blocks.
+    fn look(&mut self);
 
     /// Hands a record over; never blocks. False: it was dropped at once (queue full, storage closed); the caller says
     /// it again later. True promises nothing either: the read-back does.

@@ -5,8 +5,11 @@
 //! cargo test --no-default-features --test simulation                        200 seeds
 //! cargo test --no-default-features --test simulation -- 4711                one seed
 //! cargo test --no-default-features --test simulation -- --seeds 100000      many
+//! cargo test --no-default-features --test simulation -- --growth 4711       one seed of a log that gets more partitions
 //! cargo test --no-default-features --test simulation -- --sharing           how well a limit is shared, as a table
 //! ```
+//!
+//! With `--growth`, seeds are histories of a log that gets more partitions while it is used; without arguments, both kinds run.
 //!
 //! Checked after every event: what was admitted against an exact bucket in true time; what could be admitted against
 //! the same; that every process's state equals the log's; and after each history, that everything works again.
@@ -14,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test with a main of its own")]
 
 mod checks;
+mod growth;
 mod plan;
 mod process;
 mod shadow;
@@ -28,16 +32,40 @@ use std::sync::Mutex;
 use world::World;
 
 const SEEDS: u64 = 200;
+const GROWTH_SEEDS: u64 = 40;
+/// Longest pause of a moved key when nothing goes wrong: promised in docs/internals/protocol.md.
+const PAUSE_MAX: f64 = 1.0; // s
+
+/// What a seed stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One partition, every fault.
+    Faults,
+    /// More and more partitions.
+    Growth,
+}
 
 /// What went wrong, with the last events.
 struct Failure {
+    kind: Kind,
     seed: u64,
     what: String,
     trace: Vec<String>,
 }
 
+/// A panic's words.
+fn text(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("a panic".to_owned(), |text| (*text).to_owned()),
+    }
+}
+
 /// Runs one history; the number of admissions.
-fn run(seed: u64) -> Result<u64, Failure> {
+fn run(kind: Kind, seed: u64) -> Result<u64, Failure> {
+    if kind == Kind::Growth {
+        return growth::run(seed).map_err(|(what, trace)| Failure { kind, seed, what, trace });
+    }
     let plan = Plan::of(seed);
     let mut world = World::new(plan);
     let chaos = world.plan.chaos;
@@ -46,22 +74,18 @@ fn run(seed: u64) -> Result<u64, Failure> {
         world.calm_down();
         checks::liveness(&mut world);
     }));
-    let text = |panic: Box<dyn std::any::Any + Send>| match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic.downcast_ref::<&str>().map_or("a panic".to_owned(), |text| (*text).to_owned()),
-    };
     match done {
         Ok(()) => Ok(world.admissions),
         Err(panic) => {
             let mut trace = vec![format!("  {:?}", world.plan)];
             trace.extend(world.trace());
-            Err(Failure { seed, what: format!("at {:.6} s: {}", world.now as f64 / 1e9, text(panic)), trace })
+            Err(Failure { kind, seed, what: format!("at {:.6} s: {}", world.now as f64 / 1e9, text(panic)), trace })
         }
     }
 }
 
 /// Runs the seeds on all processors; failures, and admissions in all.
-fn run_all(first: u64, count: u64, stop_at_first: bool) -> (Vec<Failure>, u64) {
+fn run_all(kind: Kind, first: u64, count: u64, stop_at_first: bool) -> (Vec<Failure>, u64) {
     let (next, admissions) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -72,7 +96,7 @@ fn run_all(first: u64, count: u64, stop_at_first: bool) -> (Vec<Failure>, u64) {
                 if at >= count || (stop_at_first && !failures.lock().unwrap().is_empty()) {
                     break;
                 }
-                match run(first + at) {
+                match run(kind, first + at) {
                     Ok(number) => _ = admissions.fetch_add(number, Ordering::Relaxed),
                     Err(failure) => failures.lock().unwrap().push(failure),
                 }
@@ -101,17 +125,35 @@ fn main() -> ExitCode {
     }
     // Panics are failures of a seed: collected, not printed as they come.
     std::panic::set_hook(Box::new(|_| ()));
-    let one = arguments.first().and_then(|argument| argument.parse::<u64>().ok());
-    let (first, count) = match one {
-        Some(seed) => (seed, 1),
-        None => (value("--from").unwrap_or(0), value("--seeds").unwrap_or(SEEDS)),
+    let one = arguments.iter().find_map(|argument| argument.parse::<u64>().ok()).filter(|_| value("--seeds").is_none());
+    let kinds = if flag("--growth") {
+        vec![(Kind::Growth, GROWTH_SEEDS)]
+    } else if arguments.is_empty() {
+        vec![(Kind::Faults, SEEDS), (Kind::Growth, GROWTH_SEEDS)]
+    } else {
+        vec![(Kind::Faults, SEEDS)]
     };
     let started = std::time::Instant::now();
-    let (failures, admissions) = run_all(first, count, flag("--stop"));
-    for Failure { seed, what, trace } in failures.iter().take(3) {
-        println!("seed {seed}: {what}");
+    let (mut failures, mut admissions, mut count) = (Vec::new(), 0, 0);
+    for (kind, seeds) in kinds {
+        let (first, seeds) = match one {
+            Some(seed) => (seed, 1),
+            None => (value("--from").unwrap_or(0), value("--seeds").unwrap_or(seeds)),
+        };
+        let (failed, admitted) = run_all(kind, first, seeds, flag("--stop"));
+        failures.extend(failed);
+        (admissions, count) = (admissions + admitted, count + seeds);
+    }
+    if arguments.is_empty() {
+        let pause = growth::longest_pause(3) as f64 / 1e9;
+        println!("12 to 24 partitions, nothing else: no key pauses for longer than {pause:.3} s");
+        assert!(pause <= PAUSE_MAX, "a moved key pauses for {pause} s");
+    }
+    for Failure { kind, seed, what, trace } in failures.iter().take(3) {
+        let growth = if *kind == Kind::Growth { "--growth " } else { "" };
+        println!("seed {growth}{seed}: {what}");
         trace.iter().for_each(|line| println!("{line}"));
-        println!("again with: cargo test --no-default-features --test simulation -- {seed}\n");
+        println!("again with: cargo test --no-default-features --test simulation -- {growth}{seed}\n");
     }
     for Failure { seed, what, .. } in failures.iter().skip(3) {
         println!("seed {seed}: {what}");

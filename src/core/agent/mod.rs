@@ -14,6 +14,7 @@
 mod digests;
 mod keep;
 mod liveness;
+mod moving;
 mod policy;
 mod send;
 mod snapshots;
@@ -30,6 +31,7 @@ use super::units::{clamp, Nanos, Rate, Tokens};
 use digests::Digests;
 use keep::Keep;
 use liveness::Liveness;
+use moving::Moving;
 use send::Outbox;
 use snapshots::Snapshots;
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,6 +204,7 @@ pub struct Agent {
     snapshots: Snapshots,
     digests: Digests,
     diverged: bool,
+    moving: Moving,
     /// Limits whose definition was read since the last [`Agent::take_defined`].
     defined: BTreeSet<u128>,
     mine: BTreeMap<BucketId, Mine>,
@@ -234,6 +237,7 @@ impl Agent {
             snapshots: Snapshots::default(),
             digests: Digests::default(),
             diverged: false,
+            moving: Moving::default(),
             defined: BTreeSet::new(),
             mine: BTreeMap::new(),
             by_ref: BTreeMap::new(),
@@ -272,6 +276,7 @@ impl Agent {
             due: None,
         };
         self.mine.insert(id, mine);
+        self.await_opening(id);
     }
 
     /// Gives a bucket back for good. Its share returns to the fleet with the next record.
@@ -303,6 +308,8 @@ impl Agent {
         self.snapshots = Snapshots::default();
         self.digests = Digests::default();
         self.diverged = false;
+        self.outbox.openings.clear();
+        self.await_all();
         self.caught_up = false;
         self.halted = false;
     }
@@ -329,6 +336,7 @@ impl Agent {
         let applied = self.fold.apply(offset, &record);
         self.digests.touched(&applied.touched);
         self.digests.mark(&self.fold);
+        let opened = self.note_moves(&record);
         if let Ok(session) = applied.session {
             self.note_defined(&record);
             self.compare_digest(record.digest);
@@ -346,6 +354,8 @@ impl Agent {
         if self.session.is_some_and(|session| !self.fold.sessions().contains_key(&session)) {
             return self.lose_session(now, buckets);
         }
+        self.leave_what_closed(now, buckets);
+        self.claim_what_opened(now, opened, buckets);
         for id in applied.touched {
             if self.mine.contains_key(&id) {
                 self.read_lease(now, id, buckets);

@@ -79,7 +79,7 @@ impl Agent {
         let lease = self.session.and_then(|session| Some((session, self.fold.bucket(id)?)));
         let lease = lease.filter(|(session, shared)| shared.lease(*session).is_some());
         let Some((session, shared)) = lease else {
-            if used && mine.want == Rate::ZERO && mine.bucket.is_some() {
+            if used && self.moving.may_claim(&self.fold, id) && mine.want == Rate::ZERO && mine.bucket.is_some() {
                 mine.want = first_want(mine, now);
                 mine.min = mine.use_.largest.max(Tokens::permits(1)).min(mine.configured.burst);
                 self.dirty.insert(id);

@@ -4,6 +4,7 @@
 //! lost, so everything unconfirmed is said again with the next seq. Once a record is read back, those before
 //! it that were not can never apply any more: their claims are said again too.
 
+use super::moving::Opening;
 use super::Agent;
 use crate::core::fold::LimitNumbers;
 use crate::core::placement::BucketId;
@@ -44,6 +45,8 @@ pub(super) struct Outbox {
     evictions: Vec<(u64, u64)>,
     /// Said in every record until the fold has them.
     defines: BTreeMap<u128, Define>,
+    /// Older partitions to be opened here, until the fold has it.
+    pub(super) openings: BTreeMap<u32, Opening>,
     /// A record is wanted although nothing is to be said: to prove that the log is live.
     pub(super) probe: bool,
 }
@@ -60,6 +63,7 @@ impl Default for Outbox {
             resend: RESEND,
             evictions: Vec::new(),
             defines: BTreeMap::new(),
+            openings: BTreeMap::new(),
             probe: false,
         }
     }
@@ -94,7 +98,8 @@ impl Outbox {
 
     /// What has to survive the session.
     pub(super) fn next_session(&mut self) -> Outbox {
-        Outbox { defines: std::mem::take(&mut self.defines), ..Outbox::default() }
+        let (defines, openings) = (std::mem::take(&mut self.defines), std::mem::take(&mut self.openings));
+        Outbox { defines, openings, ..Outbox::default() }
     }
 
     pub(super) fn evict(&mut self, session: u64, seq: u64) {
@@ -137,7 +142,7 @@ impl Agent {
     }
 
     fn has_news(&self) -> bool {
-        !self.dirty.is_empty() || self.is_defining()
+        !self.dirty.is_empty() || self.is_defining() || self.has_moves_to_say()
     }
 
     /// The next record to append, if something is to be said. Call until `None` after every other call.
@@ -153,7 +158,7 @@ impl Agent {
                     self.count_resend(now);
                     Some(hello)
                 }
-                None if !self.closing && self.has_news() => Some(self.say_hello(now)),
+                None if !self.closing && (self.has_news() || self.is_moving()) => Some(self.say_hello(now)),
                 _ => None,
             };
         }
@@ -300,6 +305,8 @@ impl Agent {
         self.outbox.seq += 1;
         let seq = self.outbox.seq;
         let mut defined = BTreeSet::new();
+        self.say_layout(&mut ops);
+        self.say_openings(&mut ops);
         for (id, define) in &mut self.outbox.defines {
             // Another process may have defined it meanwhile: the later one wins.
             define.version = define.version.max(self.fold.limit(*id).map_or(0, |known| known.version + 1));
@@ -321,7 +328,7 @@ impl Agent {
             mine.use_.claimed_at = now;
         }
         // A requeue that is lost is not said again: the next turn comes by itself.
-        let here = self.is_defining() || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
+        let here = self.is_defining() || self.is_moving() || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
         if matches!(sender, Sender::Session(_)) && (self.closing || !here) && self.dirty.is_empty() {
             ops.push(Op::Bye);
             self.outbox.goodbye = Some(seq);

@@ -34,6 +34,7 @@ impl Agent {
         }
         self.digests = Digests::of(&fold);
         self.fold = fold;
+        self.await_all();
     }
 
     /// The snapshot to be written now, if it is this process's turn and one is due.

@@ -127,6 +127,10 @@ impl LogStore for KafkaLog {
         self.shared.wake_reader();
     }
 
+    fn look(&mut self) {
+        self.shared.health.look();
+    }
+
     fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {
         if self.closed || self.forked() || partition >= self.shared.partitions() {
             self.appender.acks.failed();

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// One round of serving acknowledgements; what ends the thread is noticed so late.
 const ROUND: Duration = Duration::from_millis(50);
+/// Longest wait for the number of partitions; asked again in the next round.
+const ASK: Duration = Duration::from_secs(1);
 /// A producer is replaced at most so often.
 const BETWEEN_RESTARTS: Duration = Duration::from_secs(1);
 
@@ -65,9 +67,11 @@ impl Appender {
 
     /// Serves acknowledgements until the log is closed, then ends the producer.
     pub(super) fn run(&self, shared: &Shared) {
+        let mut known = 0;
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             producer.poll(ROUND);
+            known = self.know(&producer, known, shared.partitions());
             // Its error event carries the cause's code, not "fatal": the client has to be asked.
             if let Some((code, _)) = producer.client().fatal_error() {
                 drop(producer);
@@ -80,6 +84,16 @@ impl Appender {
         }
         let last = self.slot.lock().take();
         drop(last);
+    }
+
+    /// A producer refuses partitions that it has not heard of, and asks only every five minutes by itself. How many it knows.
+    fn know(&self, producer: &Producer, known: u32, partitions: u32) -> u32 {
+        if known == 0 || known >= partitions {
+            return known.max(partitions);
+        }
+        let metadata = producer.client().fetch_metadata(Some(&self.topic), ASK);
+        let topic = metadata.as_ref().ok().and_then(|metadata| metadata.topics().first());
+        topic.map_or(known, |topic| topic.partitions().len() as u32)
     }
 
     /// After a fatal error librdkafka takes nothing any more: only a new producer does. What the old one still had is
