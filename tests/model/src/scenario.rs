@@ -224,7 +224,7 @@ pub fn all(more: u8) -> Vec<Scenario> {
             left: Left { ticks: 1 + more, crashes: 1, starts: 1, ..bounds },
             begin: SHARED,
             proofs: true,
-            expects: &[Seen::Evicted, Seen::AfterTheEnd],
+            expects: &[Seen::Evicted],
             ..scenario("proof", "a process dies and comes back, its death is proven, and its last words come late")
         },
         Scenario {
