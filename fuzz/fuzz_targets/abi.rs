@@ -114,8 +114,8 @@ fn text(input: &mut Input<'_>) -> (Vec<u8>, bool) {
     (bytes, null)
 }
 
-fn pointer((bytes, null): &(Vec<u8>, bool)) -> *const c_char {
-    if *null {
+fn pointer((bytes, is_null): &(Vec<u8>, bool)) -> *const c_char {
+    if *is_null {
         null()
     } else {
         bytes.as_ptr().cast()

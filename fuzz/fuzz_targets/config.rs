@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(config == before, "a refused property changes nothing");
         }
         // A value that cannot be there by chance.
-        if name.contains("password") && value.len() > 12 && !before.describe().contains(&value) {
+        if name.contains("password") && value.len() > 12 && !name.contains(&value) && !before.describe().contains(&value) {
             assert!(!config.describe().contains(&value), "{name} is described");
             assert!(result.is_ok_and(|()| true) || !format!("{:?}", config.set(&name, &value)).contains(&value));
         }

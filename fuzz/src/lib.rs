@@ -2,7 +2,7 @@
 
 use tidegate::core::fold::Fold;
 use tidegate::core::placement::BucketId;
-use tidegate::core::record::{Amounts, Claim, Define, Op, Record, Sender};
+use tidegate::core::record::{Amounts, Carried, Claim, Define, Op, Record, Sender};
 use tidegate::core::units::{Rate, Tokens};
 
 /// Bytes, taken from the front; nothing left reads as zero.
@@ -68,7 +68,14 @@ fn hello(nonce: u64) -> Sender {
 }
 
 fn op(input: &mut Input<'_>) -> Op {
-    match input.below(8) {
+    match input.below(11) {
+        8 => Op::Layout { previous: input.below(6).into(), partitions: input.below(8).into() },
+        9 => Op::Carry(vec![Carried {
+            bucket: BucketId(input.below(3).into()),
+            limit: input.below(2).into(),
+            pool: Tokens(input.amount()),
+        }]),
+        10 => Op::Open { from: input.below(6).into() },
         0 => Op::Evict { session: input.below(16).into(), seq: input.byte().into() },
         1 => Op::Bye,
         2 => Op::Define(Define {
@@ -134,9 +141,10 @@ impl Checked {
         if applied.session.is_err() {
             assert_eq!((before.sessions(), before.buckets()), (after.sessions(), after.buckets()), "it was ignored");
             assert!(before.limits().eq(after.limits()), "it was ignored");
+            assert_eq!(before.layout(), after.layout(), "it was ignored");
         }
         self.sessions(&before, offset);
-        self.shares(&before);
+        self.shares(&before, record);
         for (bucket, shared) in after.buckets() {
             let same = before.bucket(*bucket) == Some(shared);
             assert!(same || applied.touched.contains(bucket), "what changed is said");
@@ -155,15 +163,19 @@ impl Checked {
         }
     }
 
-    fn shares(&mut self, before: &Fold) {
+    fn shares(&mut self, before: &Fold, record: &Record) {
         self.over.retain(|bucket, _| self.fold.bucket(*bucket).is_some());
         for (id, shared) in self.fold.buckets() {
             let numbers =
                 |fold: &Fold| fold.limit(shared.limit).map(|limit| (limit.rate.0.into(), limit.burst.0.into()));
             let (r, b): (u128, u128) = numbers(&self.fold).expect("a bucket has a limit");
-            let (old_r, old_b) = before.bucket(*id).and_then(|_| numbers(before)).unwrap_or((r, b));
-            let force = self.over.entry(*id).or_insert((old_r, old_b));
-            *force = (force.0.max(r), force.1.max(b));
+            let force = self.over.entry(*id).or_insert(numbers(before).unwrap_or((r, b)));
+            // One record may define, give out, and define again.
+            let defined = record.ops.iter().filter_map(|op| match op {
+                Op::Define(define) if define.limit == shared.limit => Some((define.rate.0.into(), define.burst.0.into())),
+                _ => None,
+            });
+            *force = defined.fold((force.0.max(r), force.1.max(b)), |all, one| (all.0.max(one.0), all.1.max(one.1)));
             let rate: u128 = shared.leases.iter().map(|lease| u128::from(lease.share().rate.0)).sum();
             let burst: u128 = shared.leases.iter().map(|lease| u128::from(lease.share().burst.0)).sum();
             let burst = burst + u128::from(shared.pool.0);
