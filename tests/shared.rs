@@ -240,7 +240,7 @@ mod stranger {
     use tidegate::core::placement::{bucket_id, limit_id};
     use tidegate::core::record::{Amounts, Claim, Define, Op, Record, Sender};
     use tidegate::core::units::{Rate, Tokens};
-    use tidegate::storage::{LogStore, StorageEvent};
+    use tidegate::storage::{LogStore, ReadFrom, StorageEvent};
 
     pub fn path(lock: u128) -> PathBuf {
         format!("/dev/shm/tidegate-{lock:032x}.lock").into()
@@ -296,11 +296,13 @@ mod stranger {
     /// What the Hellos in the log say.
     pub fn locks(hub: &MemoryHub) -> Vec<u128> {
         let (events, received) = unbounded();
-        hub.open(events).follow(0);
+        let mut log = hub.open(events);
+        log.follow(0);
+        log.read_from(0, ReadFrom::Start, 1);
         let lock = |event| match event {
             StorageEvent::Record { bytes, .. } => match Record::decode(&bytes).unwrap().sender {
                 Sender::Hello { lock, .. } => Some(lock),
-                Sender::Session(_) => None,
+                _ => None,
             },
             _ => None,
         };

@@ -23,7 +23,10 @@ pub const BUCKETS_MAX: usize = 4_194_304;
 /// Most limits in a partition; a definition of a new one beyond is not accepted.
 pub const LIMITS_MAX: usize = 65_536;
 /// Shortest and longest time-to-live of a session that others honour.
-const TTL_MS: (u32, u32) = (500, 600_000);
+pub(super) const TTL_MS: (u32, u32) = (500, 600_000);
+/// Beyond the longest time-to-live, nobody has spent anything for so long when a partition is reset: a bucket of which
+/// nothing is known any more holds at least what its limit mints in this time.
+pub(super) const RESTED: Nanos = Nanos::from_secs(60);
 
 /// A process that speaks, known by the offset of its Hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +166,8 @@ pub enum Ignored {
     NoSession,
     /// Its seq is not above the last one.
     Overtaken,
+    /// Its sender has no session and opens none.
+    Stranger,
 }
 
 /// What a record did.
@@ -178,6 +183,10 @@ pub struct Applied {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
     pub(super) next: u64,
+    /// Nobody but strangers spoke from this offset on, whether they were accepted or not: strangers cannot tell.
+    pub(super) spoken: u64,
+    /// What was before is not known: buckets that are not here need not be full.
+    pub(super) reset: bool,
     pub(super) sessions: BTreeMap<u64, Session>,
     pub(super) limits: BTreeMap<u128, LimitNumbers>,
     pub(super) buckets: BTreeMap<BucketId, Shared>,
@@ -239,10 +248,33 @@ impl Fold {
         self.next = self.next.max(offset.saturating_add(1));
     }
 
+    /// The state after a reset at `offset`, whatever was before.
+    pub(super) fn reset_at(offset: u64, from: u64) -> Fold {
+        Fold { next: offset.saturating_add(1), spoken: from, reset: true, ..Fold::default() }
+    }
+
+    /// What a stranger says: nothing, or that the partition is empty.
+    fn stranger(&mut self, offset: u64, record: &Record, touched: &mut BTreeSet<BucketId>) {
+        for op in &record.ops {
+            match op {
+                Op::Reset { from } if self.spoken <= *from && *from <= offset => {
+                    touched.extend(self.buckets.keys());
+                    *self = Fold::reset_at(offset, *from);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Applies the record at `offset`. Total: any record in any state does something defined.
     pub fn apply(&mut self, offset: u64, record: &Record) -> Applied {
         let mut touched = BTreeSet::new();
         let session = self.admit(offset, record);
+        match session {
+            Err(Ignored::Old) => {}
+            Err(Ignored::Stranger) => self.stranger(offset, record, &mut touched),
+            _ => self.spoken = offset.saturating_add(1),
+        }
         self.skip(offset);
         if let Ok(me) = session {
             for op in &record.ops {
@@ -267,6 +299,7 @@ impl Fold {
                     Op::Open { from } => {
                         self.layout.open(*from);
                     }
+                    Op::Reset { .. } => {}
                 }
             }
         }
@@ -299,6 +332,7 @@ impl Fold {
                 session.last_seq = record.seq;
                 Ok(me)
             }
+            Sender::Stranger => Err(Ignored::Stranger),
         }
     }
 
@@ -313,10 +347,13 @@ impl Fold {
         }
         // A closed bucket takes back what it gave, and nothing else.
         let holds = session.buckets.contains(&claim.bucket);
-        if !holds && !self.layout.is_open(claim.bucket) {
+        // After a reset nobody can tell what is open before somebody says how many partitions there are.
+        let unsaid = self.reset && self.layout.partitions() == 0;
+        if !holds && (unsaid || !self.layout.is_open(claim.bucket)) {
             return;
         }
-        let fresh = || Shared { limit: limit_id, pool: limit.burst, leases: Vec::new() };
+        let pool = if self.reset { limit.burst.min(limit.rate.over(RESTED)) } else { limit.burst };
+        let fresh = || Shared { limit: limit_id, pool, leases: Vec::new() };
         let shared = self.buckets.entry(claim.bucket).or_insert_with(fresh);
         touched.insert(claim.bucket);
         if claim.want > Rate::ZERO && shared.lease(me).is_none() {
@@ -412,8 +449,10 @@ impl Fold {
         for one in carried {
             let came = self.layout.origin_of(one.bucket).is_some_and(|from| !self.layout.is_opened(from));
             if came && self.buckets.len() < BUCKETS_MAX && !self.has_carried(one) {
-                let shared = Shared { limit: one.limit, pool: one.pool, leases: Vec::new() };
-                if self.limits.contains_key(&one.limit) {
+                if let Some(limit) = self.limits.get(&one.limit) {
+                    // It may have been carried here before what was here was forgotten, and spent.
+                    let pool = if self.reset { one.pool.min(limit.rate.over(RESTED)) } else { one.pool };
+                    let shared = Shared { limit: one.limit, pool, leases: Vec::new() };
                     self.buckets.insert(one.bucket, shared);
                     touched.insert(one.bucket);
                 }

@@ -169,6 +169,60 @@ fn a_lowered_limit_grants_nothing_until_its_holders_have_come_down() {
     check(&fold);
 }
 
+fn stranger(ops: Vec<Op>) -> Record {
+    Record { sender: Sender::Stranger, nonce: 5, seq: 0, tag: 0, digest: None, ops }
+}
+
+#[test]
+fn a_reset_empties_the_partition_for_whoever_knows_it_and_for_whoever_does_not() {
+    let mut fold = run(two());
+    fold.apply(2, &stranger(vec![]));
+    let applied = fold.apply(3, &stranger(vec![Op::Reset { from: 2 }]));
+    assert_eq!((fold.sessions.len(), fold.buckets.len(), fold.limits.len()), (0, 0, 0));
+    assert_eq!((applied.session, applied.touched), (Err(Ignored::Stranger), BTreeSet::from([BUCKET])));
+    assert_eq!(fold, Fold::reset_at(3, 2), "what was before makes no difference");
+}
+
+#[test]
+fn a_reset_changes_nothing_if_anybody_spoke_after_its_witness_began_accepted_or_not() {
+    for word in [said(0, 10, 2, vec![]), said(77, 10, 2, vec![]), hello(11, vec![])] {
+        let mut fold = run(two());
+        fold.apply(2, &word);
+        let before = fold.clone();
+        fold.apply(3, &stranger(vec![Op::Reset { from: 2 }]));
+        assert_eq!((&fold.sessions, &fold.buckets), (&before.sessions, &before.buckets));
+        assert!(!fold.reset);
+    }
+    let mut fold = run(two());
+    fold.apply(2, &stranger(vec![Op::Reset { from: 3 }]));
+    assert_eq!(fold.sessions.len(), 2, "a witness of the future is none");
+    fold.apply(3, &said(0, 10, 2, vec![Op::Reset { from: 3 }]));
+    assert_eq!(fold.sessions.len(), 2, "who has a session is no stranger");
+}
+
+#[test]
+fn a_late_copy_of_a_reset_does_no_harm_to_who_came_after_it() {
+    let mut fold = run(two());
+    let reset = stranger(vec![Op::Reset { from: 2 }]);
+    fold.apply(2, &reset);
+    fold.apply(3, &hello(12, vec![define(1, ALL, 1000), claim(0, 0, 600)]));
+    let before = fold.clone();
+    fold.apply(4, &reset);
+    assert_eq!((share(&fold, 3), &fold.buckets), (ALL, &before.buckets));
+}
+
+#[test]
+fn after_a_reset_a_bucket_holds_what_its_limit_mints_while_nobody_spent_and_no_more() {
+    let tokens = |rate: u64| {
+        let mut fold = run(two());
+        fold.apply(2, &stranger(vec![Op::Reset { from: 2 }]));
+        fold.apply(3, &hello(12, vec![define(1, rate, 1000), claim(0, 0, 600)]));
+        fold.bucket(BUCKET).unwrap().lease(3).unwrap().granted.tokens
+    };
+    // 1000 micro-permits in a minute are 16,666 nano-permits per second.
+    assert_eq!((tokens(16_667), tokens(8_333), tokens(1)), (1000, 499, 0));
+}
+
 /// Hostile histories: few names, so that sessions, sequence numbers and buckets really meet.
 pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
     let amount = prop_oneof![0u64..3_000, any::<u64>()];
@@ -182,9 +236,11 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
         1 => (0u64..40, 0u64..6).prop_map(|(session, seq)| Op::Evict { session, seq }),
         1 => Just(Op::Bye),
     ];
-    let record = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
+    let spoken = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
         |(session, nonce, seq, opens, ops)| if opens { hello(nonce, ops) } else { said(session, nonce, seq, ops) },
     );
+    let strange = (0u64..60).prop_map(|from| stranger(vec![Op::Reset { from }]));
+    let record = prop_oneof![20 => spoken, 1 => strange];
     prop::collection::vec(record, 0..60).prop_map(|mut records| {
         records.insert(0, hello(99, vec![define(1, 1_000_000_000_000, 1_000_000_000)]));
         records
@@ -205,6 +261,7 @@ proptest! {
             let applied = fold.apply(fold.next(), &record);
             let after = fold.clone();
             let same = |a: &Fold, b: &Fold| (&a.sessions, &a.limits, &a.buckets) == (&b.sessions, &b.limits, &b.buckets);
+            if record.sender == Sender::Stranger { continue; }
             if applied.session.is_err() { prop_assert!(same(&fold, &before)); }
             let again = fold.apply(fold.next(), &record);
             if matches!(record.sender, Sender::Session(_)) {

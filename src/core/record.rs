@@ -3,7 +3,8 @@
 //! One record is one atomic step of the fold. Format 1, little endian, `varint` = LEB128:
 //!
 //! ```text
-//! 'T' u8 | format u8 | sender varint (0 = Hello, else session offset + 1) | nonce u64 | seq varint | tag u64
+//! 'T' u8 | format u8 | sender varint (0 = Hello, 2^64 + 1 = stranger, else session offset + 1)
+//! nonce u64 | seq varint | tag u64
 //! Hello only: ttl_ms varint | newest format u8 | lock u128 | note string
 //! digest flag u8 [offset varint, digest u64] | op count varint | ops | checksum u32
 //! string = varint byte count + UTF-8;  checksum = low 32 bits of SipHash-2-4-128 over all before it
@@ -27,6 +28,8 @@ pub const CARRIED_MAX: usize = 4_096;
 const MAGIC: u8 = b'T';
 const CHECKSUM_KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x7265_636f_7264_2d31);
 const CHECKSUM_LEN: usize = 4;
+/// In the sender's place; no session has this number.
+const STRANGER: u128 = (1 << 64) + 1;
 
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub enum Sender {
     },
     /// A session, named by the offset of its Hello.
     Session(u64),
+    /// A process that finds no state to start from: its record asks for a snapshot, or resets the partition.
+    Stranger,
 }
 
 /// Three counters that only grow: of rate (nano-permits/s), burst and tokens (micro-permits).
@@ -86,6 +91,12 @@ pub enum Op {
     Open {
         /// The older partition.
         from: u32,
+    },
+    /// Said by strangers alone: the partition is as empty as if nobody had ever spoken, if nobody but strangers
+    /// has since offset `from`.
+    Reset {
+        /// Where the writer's witness of silence begins.
+        from: u64,
     },
 }
 
@@ -167,6 +178,7 @@ impl Record {
         match &self.sender {
             Sender::Hello { .. } => w.varint(0),
             Sender::Session(session) => w.varint(u128::from(*session) + 1),
+            Sender::Stranger => w.varint(STRANGER),
         }
         w.u64(self.nonce);
         w.varint(self.seq.into());
@@ -274,6 +286,10 @@ fn write_op(w: &mut Writer, op: &Op) {
             w.0.push(7);
             w.varint((*from).into());
         }
+        Op::Reset { from } => {
+            w.0.push(9);
+            w.varint((*from).into());
+        }
     }
 }
 
@@ -285,6 +301,7 @@ fn read_record(r: &mut Reader<'_>) -> Option<Record> {
             let ttl_ms = u32::try_from(r.varint()?).ok()?;
             Sender::Hello { ttl_ms, newest_format: r.u8()?, lock: r.u128()?, note: r.text()? }
         }
+        STRANGER => Sender::Stranger,
         session => Sender::Session(u64::try_from(session - 1).ok()?),
     };
     let digest = if r.flag()? { Some((r.varint64()?, r.u64()?)) } else { None };
@@ -319,6 +336,7 @@ fn read_op(r: &mut Reader<'_>) -> Option<Op> {
             Op::Carry((0..count).map(|_| read_carried(r)).collect::<Option<_>>()?)
         }
         7 => Op::Open { from: r.varint32()? },
+        9 => Op::Reset { from: r.varint64()? },
         _ => return None,
     })
 }
@@ -361,6 +379,7 @@ pub(crate) mod tests {
                 Op::Carry(carried.into_iter().map(one).collect())
             }),
             any::<u32>().prop_map(|from| Op::Open { from }),
+            any::<u64>().prop_map(|from| Op::Reset { from }),
         ]
     }
 
@@ -369,6 +388,7 @@ pub(crate) mod tests {
             (any::<u32>(), any::<u8>(), any::<u128>(), any_text())
                 .prop_map(|(ttl_ms, newest_format, lock, note)| Sender::Hello { ttl_ms, newest_format, lock, note }),
             any::<u64>().prop_map(Sender::Session),
+            Just(Sender::Stranger),
         ];
         (sender, any::<(u64, u64, u64)>(), any::<Option<(u64, u64)>>(), prop::collection::vec(any_op(), 0..5))
             .prop_map(|(sender, (nonce, seq, tag), digest, ops)| Record { sender, nonce, seq, tag, digest, ops })

@@ -61,13 +61,13 @@ pub fn chunks(fold: &Fold, slot: u8) -> Vec<Chunk> {
 }
 
 /// Gathers what stands in the state topic, and finds the newest whole snapshot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Assembler {
     /// By slot and index.
     parts: BTreeMap<(u8, u32), Part>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Part {
     offset: u64,
     digest: u128,
@@ -85,12 +85,18 @@ impl Assembler {
 
     /// The newest whole snapshot and its slot.
     pub fn newest(&self) -> Option<(u8, Fold)> {
-        let mut whole: Vec<_> = (0..SLOTS).filter_map(|slot| Some((slot, self.assemble(slot)?))).collect();
-        whole.sort_by_key(|(_, fold)| fold.next);
-        whole.pop()
+        self.whole().into_iter().next().map(|(slot, _, fold)| (slot, fold))
     }
 
-    fn assemble(&self, slot: u8) -> Option<Fold> {
+    /// All whole snapshots, the newest first: slot, digest, state.
+    pub fn whole(&self) -> Vec<(u8, u128, Fold)> {
+        let assemble = |slot| self.assemble(slot).map(|(digest, fold)| (slot, digest, fold));
+        let mut whole: Vec<_> = (0..SLOTS).filter_map(assemble).collect();
+        whole.sort_by_key(|(_, _, fold)| std::cmp::Reverse(fold.next));
+        whole
+    }
+
+    fn assemble(&self, slot: u8) -> Option<(u128, Fold)> {
         let first = self.parts.get(&(slot, 0))?;
         let mut body = Vec::new();
         for index in 0..first.count {
@@ -98,7 +104,7 @@ impl Assembler {
             body.extend_from_slice(&part.payload);
         }
         let sound = hash128(DIGEST_KEY.0, DIGEST_KEY.1, &body) == first.digest;
-        decode(&body).filter(|fold| sound && fold.next == first.offset)
+        decode(&body).filter(|fold| sound && fold.next == first.offset).map(|fold| (first.digest, fold))
     }
 }
 
@@ -140,6 +146,8 @@ fn encode(fold: &Fold) -> Vec<u8> {
 
 fn write_frame(w: &mut Writer, fold: &Fold) {
     w.varint(fold.next.into());
+    w.varint(fold.spoken.into());
+    w.0.push(fold.reset.into());
     w.varint(fold.sessions.len() as u128);
     for (offset, session) in &fold.sessions {
         w.varint((*offset).into());
@@ -180,7 +188,8 @@ fn write_bucket(w: &mut Writer, id: BucketId, shared: &Shared) {
 
 fn decode(body: &[u8]) -> Option<Fold> {
     let mut r = Reader(body);
-    let mut fold = Fold { next: r.varint64()?, ..Fold::default() };
+    let (next, spoken, reset) = (r.varint64()?, r.varint64()?, r.flag()?);
+    let mut fold = Fold { next, spoken, reset, ..Fold::default() };
     for _ in 0..r.varint()? {
         let (offset, nonce, last_seq) = (r.varint64()?, r.u64()?, r.varint64()?);
         let (ttl, lock) = (Nanos::from_millis(r.varint64()?), r.u128()?);
@@ -269,6 +278,12 @@ mod tests {
     fn some_fold(next: u64) -> Fold {
         let limits = (0..40_000u128).map(|id| (id, LimitNumbers { version: 1, rate: Rate(1), burst: Tokens(next) }));
         Fold { next, limits: limits.collect(), ..Fold::default() }
+    }
+
+    #[test]
+    fn what_a_reset_left_behind_is_part_of_a_snapshot() {
+        let fold = Fold::reset_at(7, 3);
+        assert_eq!(gather(&chunks(&fold, 0)).newest().unwrap(), (0, fold));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::inner::LIMITERS_MAX;
 use super::lifeline::{self, Lifeline};
 use super::limit_of::LimitOf;
 use super::link::{Command, Desk, Far};
+use super::reading::Reading;
 use super::report::{Disagreement, Report, Trouble};
 use super::slot;
 use super::slots::Slots;
@@ -18,6 +19,7 @@ use crate::core::fold::LimitNumbers;
 use crate::core::growth::Growth;
 use crate::core::limit::{Limit, Outage};
 use crate::core::share::BucketRef;
+use crate::core::snapshot::Chunk;
 use crate::core::units::Nanos;
 use crate::storage::{LogStore, StorageEvent};
 use crate::{Error, ErrorKind};
@@ -39,13 +41,12 @@ const AWAY_AFTER: Nanos = Nanos::from_secs(2);
 /// One partition that this process follows.
 struct Home {
     agent: Agent,
+    reading: Reading,
     /// For limits that stop at once when a share is not renewed.
     strict: OwnValidity,
     /// For limits that go on with their last share.
     kept: OwnValidity,
     followed_at: Nanos,
-    /// The storage was asked to start over, because the state here differs from another process's.
-    is_read_anew: bool,
     published: Published,
 }
 
@@ -102,6 +103,7 @@ pub(super) struct Driver {
     hot: Vec<u32>,
     looked_at: Nanos,
     trouble: Option<Trouble>,
+    warning: Option<String>,
     closing: Option<(Nanos, Sender<bool>)>,
     lobby_away: bool,
     /// What tells others on this host that this process lives; `None` where that is not possible.
@@ -130,6 +132,7 @@ impl Driver {
             hot: Vec::new(),
             looked_at: Nanos::ZERO,
             trouble: None,
+            warning: None,
             closing: None,
             lobby_away: false,
             lifeline: None,
@@ -143,7 +146,7 @@ impl Driver {
         self.lifeline = Lifeline::hold();
         self.settings.lock = self.own_lock();
         loop {
-            self.sleep();
+            self.sleep(storage);
             let now = self.clock.now();
             self.look_for_the_dead(now);
             self.take_commands(now, storage);
@@ -168,21 +171,21 @@ impl Driver {
     }
 
     /// Waits for the first event or the next timer, and takes what came.
-    fn sleep(&mut self) {
+    fn sleep(&mut self, storage: &mut dyn LogStore) {
         let now = self.clock.now();
         let mut until = now.plus(TICK);
         for home in self.homes.values() {
-            until = until.min(home.agent.next_timer());
+            until = until.min(home.agent.next_timer()).min(home.reading.next_look());
         }
         if !self.hot.is_empty() || !self.desk.activity.is_empty() {
             until = until.min(self.looked_at.plus(LOOK));
         }
         match self.events.recv_timeout(Duration::from_nanos(until.since(now).0)) {
             Ok(event) => {
-                self.take(event);
+                self.take(event, storage);
                 for _ in 1..ROUND_MAX {
                     let Ok(event) = self.events.try_recv() else { break };
-                    self.take(event);
+                    self.take(event, storage);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -191,31 +194,31 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, event: StorageEvent) {
+    fn take(&mut self, event: StorageEvent, storage: &mut dyn LogStore) {
         let now = self.clock.now();
         match event {
             StorageEvent::Topics { partitions, .. } => {
                 self.growth.on_partitions(partitions);
                 self.trouble = None;
             }
-            StorageEvent::Record { partition, offset, bytes } => {
-                if let Some(home) = self.homes.get_mut(&partition) {
-                    home.agent.on_record(now, offset, &bytes, &mut self.slots);
+            StorageEvent::State { partition, .. }
+            | StorageEvent::StateRead { partition }
+            | StorageEvent::Began { partition, .. }
+            | StorageEvent::Missing { partition }
+            | StorageEvent::Record { partition, .. }
+            | StorageEvent::CaughtUp { partition }
+            | StorageEvent::Gap { partition, .. } => {
+                if let Some(Home { agent, reading, followed_at, .. }) = self.homes.get_mut(&partition) {
+                    if matches!(event, StorageEvent::Gap { .. }) {
+                        *followed_at = now;
+                    }
+                    if matches!(event, StorageEvent::CaughtUp { .. }) {
+                        self.deaths.hasten();
+                    }
+                    reading.take(now, event, agent, &mut self.slots, storage);
                 }
             }
-            StorageEvent::CaughtUp { partition } => {
-                if let Some(home) = self.homes.get_mut(&partition) {
-                    home.agent.on_caught_up(now);
-                    self.deaths.hasten();
-                }
-            }
-            StorageEvent::Gap { partition, .. } => {
-                if let Some(home) = self.homes.get_mut(&partition) {
-                    home.is_read_anew = false;
-                    home.followed_at = now;
-                    home.agent.on_gap(now, &mut self.slots);
-                }
-            }
+            StorageEvent::Warning { message } => self.warning = message,
             StorageEvent::Trouble { message, fatal } => self.trouble = Some(Trouble { message, fatal }),
             StorageEvent::Recovered => self.trouble = None,
             StorageEvent::Wake => {}
@@ -343,8 +346,10 @@ impl Driver {
             let agent = Agent::new(self.settings, random(), &self.note);
             let published = Published::default();
             storage.follow(partition);
-            self.homes
-                .insert(partition, Home { agent, strict, kept, followed_at: now, is_read_anew: false, published });
+            self.homes.insert(
+                partition,
+                Home { agent, reading: Reading::default(), strict, kept, followed_at: now, published },
+            );
         }
         Some(())
     }
@@ -444,13 +449,12 @@ impl Driver {
 
     fn speak(&mut self, now: Nanos, storage: &mut dyn LogStore) {
         for (partition, home) in &mut self.homes {
-            if home.agent.has_diverged() && !home.is_read_anew {
-                // A gap comes next.
-                home.is_read_anew = true;
-                storage.follow(*partition);
-            }
+            home.reading.look(*partition, now, &mut home.agent, &mut self.slots, storage);
             while let Some(record) = home.agent.poll_send(now) {
                 storage.append(*partition, record);
+            }
+            if let Some(chunks) = home.agent.poll_snapshot(now) {
+                storage.write_state(*partition, messages(chunks));
             }
         }
     }
@@ -490,6 +494,9 @@ impl Driver {
             sessions_valid: homes().filter(|home| now < home.agent.usable_until()).count() as u32,
             sessions_kept: homes().filter(|home| home.agent.is_keeping(now)).count() as u32,
             partitions_halted: count(Agent::is_halted),
+            partition_stranded: self.homes.iter().find_map(|(p, home)| Some((*p, home.agent.stranded_for()?))),
+            snapshot: homes().filter_map(|home| home.agent.newest_snapshot(now)).max(),
+            warning: self.warning.clone(),
             agents,
             disagreement: self.disagreement(),
         };
@@ -517,7 +524,13 @@ impl Driver {
         if !confirmed && now < *deadline {
             return false;
         }
-        storage.close(Duration::from_nanos(deadline.since(now).0).max(Duration::from_millis(200)));
+        let left = Duration::from_nanos(deadline.since(now).0);
+        for (partition, home) in &mut self.homes {
+            if let Some(chunks) = home.agent.last_snapshot(now) {
+                storage.write_state(*partition, messages(chunks));
+            }
+        }
+        storage.close(left.max(Duration::from_millis(200)));
         let _ = reply.try_send(confirmed);
         // All shares were given back here, whether or not that is confirmed.
         if let Some(lifeline) = self.lifeline.take() {
@@ -536,6 +549,10 @@ fn note(differing: &mut BTreeSet<(u128, u32)>, limit: &LimitOf, partition: u32, 
     } else {
         differing.insert(place);
     }
+}
+
+fn messages(chunks: Vec<Chunk>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    chunks.into_iter().map(|chunk| (chunk.key, chunk.value)).collect()
 }
 
 /// A random number from the kernel: it must differ between processes, also between clones of one machine.

@@ -11,7 +11,7 @@ use super::validity::OwnValidity;
 use super::{fork, Basis};
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::{bucket_id, limit_id, BucketId};
-use crate::core::units::Nanos;
+use crate::core::units::{Nanos, MILLISECOND};
 use crate::lock::Mutex;
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
@@ -331,6 +331,12 @@ impl Inner {
             evictions_sent: report.agents.evictions_sent,
             digest_mismatches: report.agents.digest_mismatches,
             gaps: report.agents.gaps,
+            digests_compared: report.agents.digests_compared,
+            snapshots_written: report.agents.snapshots_written,
+            snapshots_restored: report.agents.snapshots_restored,
+            snapshot_age_ms: report.snapshot.map_or(0, |(age, _)| age.0 / MILLISECOND),
+            snapshot_offset: report.snapshot.map_or(0, |(_, offset)| offset),
+            resets: report.agents.resets,
             ..Metrics::default()
         };
         if self.is_of_another_process() {

@@ -14,6 +14,7 @@ mod keys;
 mod lifeline;
 mod limit_of;
 mod link;
+mod reading;
 mod registry;
 mod report;
 mod slot;

@@ -4,7 +4,7 @@ use super::decision::Basis;
 use crate::core::agent::Counters;
 use crate::core::fold::LimitNumbers;
 use crate::core::share::Share;
-use crate::core::units::{Rate, Tokens};
+use crate::core::units::{Nanos, Rate, Tokens, SECOND};
 use crate::storage::StorageInfo;
 use std::fmt;
 
@@ -25,6 +25,12 @@ pub(super) struct Report {
     pub(super) partitions_halted: u32,
     /// A limiter that the log has other numbers for than this process.
     pub(super) disagreement: Option<Disagreement>,
+    /// A partition of which no state was found to start from, and how long it must still be silent.
+    pub(super) partition_stranded: Option<(u32, Nanos)>,
+    /// Of the partitions, the oldest of their newest snapshots: its age, and the offset that it stands for.
+    pub(super) snapshot: Option<(Nanos, u64)>,
+    /// What harms nobody yet.
+    pub(super) warning: Option<String>,
     pub(super) agents: Counters,
 }
 
@@ -118,6 +124,9 @@ impl Report {
             None if self.partitions_read < self.partitions_followed => {
                 (HealthState::Connecting, "reading the log".into())
             }
+            None if self.partition_stranded.is_some() => {
+                (HealthState::Degraded, self.partition_stranded.map_or(String::new(), stranded))
+            }
             None if self.sessions_kept > 0 => {
                 (HealthState::Degraded, "shares could not be renewed; the log does not confirm what is written".into())
             }
@@ -135,9 +144,12 @@ impl Report {
 
     /// When nothing is wrong with the log.
     fn health_of_limits(&self) -> Health {
-        let renewed = "shares are renewed";
+        let renewed = match &self.warning {
+            None => "shares are renewed".to_owned(),
+            Some(warning) => format!("shares are renewed, but {warning}"),
+        };
         match &self.disagreement {
-            None => Health { state: HealthState::Ok, message: renewed.into() },
+            None => Health { state: HealthState::Ok, message: renewed },
             Some(change) if change.is_intended() => {
                 Health { state: HealthState::Ok, message: format!("{renewed}; {change}") }
             }
@@ -146,19 +158,17 @@ impl Report {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn permits_are_shown_without_zeros_at_the_end() {
-        let shown = [(0, 6), (2_000_000_000, 6), (11_574, 9), (1_500_000_000, 9)]
-            .map(|(amount, digits)| permits(amount, digits));
-        assert_eq!(shown, ["0", "2000", "0.000011574", "1.5"]);
-    }
+fn stranded((partition, left): (u32, Nanos)) -> String {
+    let seconds = left.0.div_ceil(SECOND);
+    format!(
+        "the beginning of partition {partition} is gone from the log, and no snapshot in the state topic reaches what is \
+         left: waiting until a process that is running writes one; if none is, it starts empty after {seconds} s more of \
+         silence"
+    )
 }
 
-/// Counters of a runtime; all but `keys` only grow.
+/// Counters of a runtime. They only grow, but for `keys`, `waiting`, `partitions_followed`, `sessions_valid` and what is said
+/// of snapshots that exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// Live keys.
@@ -193,6 +203,19 @@ pub struct Metrics {
     pub digest_mismatches: u64,
     /// Times the log could not be read on and was read anew.
     pub gaps: u64,
+    /// Times another process's state was compared with this one's.
+    pub digests_compared: u64,
+    /// Snapshots written.
+    pub snapshots_written: u64,
+    /// Snapshots that this process started from.
+    pub snapshots_restored: u64,
+    /// The age of the newest snapshot of a partition, as far as this process knows, in milliseconds: the oldest of all;
+    /// 0 = none known.
+    pub snapshot_age_ms: u64,
+    /// The offset that it stands for.
+    pub snapshot_offset: u64,
+    /// Times a partition was declared empty, because nothing was left of its state and nobody was there.
+    pub resets: u64,
 }
 
 /// One key as this process sees it.
@@ -216,4 +239,16 @@ pub struct KeyStatus {
     pub refused: u64,
     /// Waiting calls of `acquire` now.
     pub waiting: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_shown_without_zeros_at_the_end() {
+        let shown = [(0, 6), (2_000_000_000, 6), (11_574, 9), (1_500_000_000, 9)]
+            .map(|(amount, digits)| permits(amount, digits));
+        assert_eq!(shown, ["0", "2000", "0.000011574", "1.5"]);
+    }
 }

@@ -52,6 +52,12 @@ pub fn snapshot_json(runtime: &Runtime) -> String {
             ("evictions_sent", metrics.evictions_sent),
             ("digest_mismatches", metrics.digest_mismatches),
             ("gaps", metrics.gaps),
+            ("digests_compared", metrics.digests_compared),
+            ("snapshots_written", metrics.snapshots_written),
+            ("snapshots_restored", metrics.snapshots_restored),
+            ("snapshot_age_ms", metrics.snapshot_age_ms),
+            ("snapshot_offset", metrics.snapshot_offset),
+            ("resets", metrics.resets),
         ],
     );
     json.push_str("}}");

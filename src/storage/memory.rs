@@ -3,10 +3,10 @@
 //! Nothing queues here but the log itself. A follower whose channel is full stays where it is in the log, and a thread
 //! that lives only as long as somebody is behind tries again every `RETRY`: nothing is dropped, nobody blocks.
 
-use super::{LogStore, StorageEvent, StorageInfo};
+use super::{LogStore, ReadFrom, StorageEvent, StorageInfo};
 use crate::lock::Mutex;
 use crossbeam::channel::{Sender, TrySendError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,20 @@ pub struct MemoryLog {
 }
 
 struct Hub {
-    partitions: Vec<Vec<Vec<u8>>>,
+    partitions: Vec<Partition>,
     users: BTreeMap<u64, User>,
     next_id: u64,
     down: bool,
     retrying: bool,
+}
+
+#[derive(Clone, Default)]
+struct Partition {
+    records: Vec<Vec<u8>>,
+    /// Records before this offset are gone.
+    start: usize,
+    /// The newest message for each key.
+    state: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 struct User {
@@ -41,22 +50,38 @@ struct User {
     /// Partitions, as told.
     topics_told: usize,
     down_told: bool,
-    followed: BTreeMap<u32, Cursor>,
-    once_followed: BTreeSet<u32>,
+    followed: BTreeMap<u32, Follower>,
 }
 
-/// Where a follower is: `caught_up_at` is the end of the partition when it was followed, `None` once that was said.
+/// What a follower has still to be told.
+#[derive(Default)]
+struct Follower {
+    /// The state as it was when it was asked for; empty and `None` once everything was said.
+    state: Option<VecDeque<(Vec<u8>, Vec<u8>)>>,
+    cursor: Option<Cursor>,
+}
+
+/// Where a follower is: `caught_up_at` is the end of the partition when its reading began, `None` once that was said.
 struct Cursor {
-    gap: bool,
+    stage: Stage,
     next: usize,
     caught_up_at: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// The round is to be announced.
+    Begins(u64, ReadFrom),
+    /// Whether the log holds the place is to be looked at.
+    Looks(ReadFrom),
+    Reads,
 }
 
 impl MemoryHub {
     /// An empty log.
     pub fn new(partitions: u32) -> MemoryHub {
         let hub = Hub {
-            partitions: vec![Vec::new(); partitions as usize],
+            partitions: vec![Partition::default(); partitions as usize],
             users: BTreeMap::new(),
             next_id: 0,
             down: false,
@@ -70,13 +95,7 @@ impl MemoryHub {
         let mut hub = self.hub.lock();
         let id = hub.next_id;
         hub.next_id += 1;
-        let user = User {
-            events,
-            topics_told: 0,
-            down_told: false,
-            followed: BTreeMap::new(),
-            once_followed: BTreeSet::new(),
-        };
+        let user = User { events, topics_told: 0, down_told: false, followed: BTreeMap::new() };
         hub.users.insert(id, user);
         drop(hub);
         self.deliver();
@@ -93,14 +112,26 @@ impl MemoryHub {
     pub fn grow(&self, partitions: u32) {
         let mut hub = self.hub.lock();
         let partitions = hub.partitions.len().max(partitions as usize);
-        hub.partitions.resize(partitions, Vec::new());
+        hub.partitions.resize(partitions, Partition::default());
         drop(hub);
         self.deliver();
     }
 
     /// Records in the partition.
     pub fn records(&self, partition: u32) -> usize {
-        self.hub.lock().partitions[partition as usize].len()
+        self.hub.lock().partitions[partition as usize].records.len()
+    }
+
+    /// Removes the records before `start`, as a log does whose retention is over.
+    pub fn remove_before(&self, partition: u32, start: usize) {
+        let mut hub = self.hub.lock();
+        let log = &mut hub.partitions[partition as usize];
+        log.start = log.start.max(start.min(log.records.len()));
+    }
+
+    /// The partition's state: the newest message for each key. To be looked at, or spoiled, by tests.
+    pub fn with_state<T>(&self, partition: u32, act: impl FnOnce(&mut BTreeMap<Vec<u8>, Vec<u8>>) -> T) -> T {
+        act(&mut self.hub.lock().partitions[partition as usize].state)
     }
 
     /// Hands out what there is; leaves the rest to a thread when a channel was full.
@@ -151,7 +182,7 @@ enum Stop {
 }
 
 impl User {
-    fn pump(&mut self, partitions: &[Vec<Vec<u8>>], down: bool) -> Result<(), Stop> {
+    fn pump(&mut self, partitions: &[Partition], down: bool) -> Result<(), Stop> {
         let send = |event| {
             self.events.try_send(event).map_err(|e| match e {
                 TrySendError::Full(_) => Stop::Full,
@@ -170,23 +201,70 @@ impl User {
             send(StorageEvent::Topics { partitions: partitions.len() as u32, replication: 1 })?;
             self.topics_told = partitions.len();
         }
-        for (&partition, cursor) in &mut self.followed {
-            if cursor.gap {
-                send(StorageEvent::Gap { partition, reason: "followed anew".into() })?;
-                cursor.gap = false;
+        for (&partition, follower) in &mut self.followed {
+            while let Some(messages) = &mut follower.state {
+                match messages.front().cloned() {
+                    Some((key, value)) => {
+                        send(StorageEvent::State { partition, key, value })?;
+                        messages.pop_front();
+                    }
+                    None => {
+                        send(StorageEvent::StateRead { partition })?;
+                        follower.state = None;
+                    }
+                }
             }
             let Some(log) = partitions.get(partition as usize) else { continue };
-            loop {
-                if cursor.caught_up_at.is_some_and(|end| cursor.next >= end) {
-                    send(StorageEvent::CaughtUp { partition })?;
-                    cursor.caught_up_at = None;
+            while let Some(cursor) = &mut follower.cursor {
+                match cursor.next_event(partition, log) {
+                    None => break,
+                    Some(event) => {
+                        send(event.clone())?;
+                        if !cursor.said(&event) {
+                            follower.cursor = None;
+                        }
+                    }
                 }
-                let Some(record) = log.get(cursor.next) else { break };
-                send(StorageEvent::Record { partition, offset: cursor.next as u64, bytes: record.clone() })?;
-                cursor.next += 1;
             }
         }
         Ok(())
+    }
+}
+
+impl Cursor {
+    /// What comes next, if something does.
+    fn next_event(&mut self, partition: u32, log: &Partition) -> Option<StorageEvent> {
+        match self.stage {
+            Stage::Begins(round, _) => return Some(StorageEvent::Began { partition, round }),
+            Stage::Looks(ReadFrom::Start) => self.next = log.start,
+            Stage::Looks(ReadFrom::Offset(offset)) => {
+                self.next = usize::try_from(offset).unwrap_or(usize::MAX);
+                if self.next < log.start || self.next > log.records.len() {
+                    return Some(StorageEvent::Missing { partition });
+                }
+            }
+            Stage::Reads => {}
+        }
+        self.stage = Stage::Reads;
+        if self.next < log.start {
+            return Some(StorageEvent::Gap { partition, reason: "records were removed before they were read".into() });
+        }
+        if self.caught_up_at.is_some_and(|end| self.next >= end) {
+            return Some(StorageEvent::CaughtUp { partition });
+        }
+        let record = log.records.get(self.next)?;
+        Some(StorageEvent::Record { partition, offset: self.next as u64, bytes: record.clone() })
+    }
+
+    /// False: nothing comes after it.
+    fn said(&mut self, event: &StorageEvent) -> bool {
+        match (event, self.stage) {
+            (StorageEvent::Began { .. }, Stage::Begins(_, from)) => self.stage = Stage::Looks(from),
+            (StorageEvent::CaughtUp { .. }, _) => self.caught_up_at = None,
+            (StorageEvent::Record { .. }, _) => self.next += 1,
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -194,12 +272,32 @@ impl LogStore for MemoryLog {
     fn follow(&mut self, partition: u32) {
         {
             let mut hub = self.hub.hub.lock();
-            let end = hub.partitions.get(partition as usize).map_or(0, Vec::len);
+            let state = hub.partitions.get(partition as usize).map(|log| log.state.clone()).unwrap_or_default();
+            let state = state.into_iter().collect();
             let Some(user) = hub.users.get_mut(&self.id) else { return };
-            let gap = !user.once_followed.insert(partition);
-            user.followed.insert(partition, Cursor { gap, next: 0, caught_up_at: Some(end) });
+            user.followed.entry(partition).or_default().state = Some(state);
         }
         self.hub.deliver();
+    }
+
+    fn read_from(&mut self, partition: u32, from: ReadFrom, round: u64) {
+        {
+            let mut hub = self.hub.hub.lock();
+            let end = hub.partitions.get(partition as usize).map_or(0, |log| log.records.len());
+            let Some(follower) = hub.users.get_mut(&self.id).and_then(|user| user.followed.get_mut(&partition)) else {
+                return;
+            };
+            follower.cursor = Some(Cursor { stage: Stage::Begins(round, from), next: 0, caught_up_at: Some(end) });
+        }
+        self.hub.deliver();
+    }
+
+    fn write_state(&mut self, partition: u32, messages: Vec<(Vec<u8>, Vec<u8>)>) {
+        let mut hub = self.hub.hub.lock();
+        let down = hub.down || !self.open;
+        if let Some(log) = hub.partitions.get_mut(partition as usize).filter(|_| !down) {
+            log.state.extend(messages);
+        }
     }
 
     fn unfollow(&mut self, partition: u32) {
@@ -222,7 +320,7 @@ impl LogStore for MemoryLog {
             if down {
                 return true;
             }
-            log.push(record);
+            log.records.push(record);
         }
         self.last_append = Some(Instant::now());
         self.hub.deliver();

@@ -15,35 +15,61 @@ use std::time::Duration;
 pub enum StorageEvent {
     /// The log is there and was checked: partitions may be followed and appended to.
     Topics { partitions: u32, replication: u32 },
-    /// One record of a followed partition, in log order. Offsets grow but may have holes.
+    /// One message of a followed partition's state: the newest for its key, perhaps older ones before it.
+    State { partition: u32, key: Vec<u8>, value: Vec<u8> },
+    /// All of the partition's state has been delivered, as far as there is any (once per `follow`).
+    StateRead { partition: u32 },
+    /// What comes from here on of the partition's log belongs to the `read_from` with this round.
+    Began { partition: u32, round: u64 },
+    /// The log does not hold the offset that was to be read from. Nothing comes until the next `read_from`.
+    Missing { partition: u32 },
+    /// One record of a partition, in log order. Offsets grow but may have holes.
     Record { partition: u32, offset: u64, bytes: Vec<u8> },
-    /// Everything that was in the partition when it was followed has been delivered (once per follow and per gap).
+    /// Everything that was in the partition when its reading began has been delivered (once per `read_from`).
     CaughtUp { partition: u32 },
-    /// The partition cannot be continued in order: forget what was read from it. The storage follows it again from
-    /// its start by itself; records and another `CaughtUp` come next.
+    /// The partition cannot be continued in order: forget what was read from it. Nothing comes until the next
+    /// `read_from`.
     Gap { partition: u32, reason: String },
     /// Something is wrong, in words that name the property or cause and the cure.
     /// `fatal`: sharing cannot start (or go on) until the user acts; the storage keeps trying all the same.
     Trouble { message: String, fatal: bool },
     /// Nothing is wrong any more. A warning that nobody has to wait for is a `Trouble` followed by this at once.
     Recovered,
+    /// Something that harms nobody yet, in words that name the cause, the cure and what it may come to; `None`: over.
+    Warning { message: Option<String> },
     /// Sent by callers, never by a storage: somebody was refused, or closes.
     Wake,
 }
 
-/// A partitioned log that many processes share. Its events arrive in the channel it was opened with; a full channel
-/// stops the reading until there is room (nothing is dropped).
+/// Where a partition is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// This offset; `Missing` if the log does not hold it (any more, or yet).
+    Offset(u64),
+    /// Wherever the log starts now.
+    Start,
+}
+
+/// A partitioned log that many processes share, and beside each partition some state: messages of which the newest for
+/// each key is kept. Its events arrive in the channel it was opened with; a full channel stops the reading until there
+/// is room (nothing is dropped).
 pub trait LogStore: Send {
-    /// Reads the partition from the start of the log, in order, until `unfollow`; one that does not exist yet, from when it
-    /// does. Following a partition that is or was
-    /// followed starts over: a `Gap` comes first, so that records of both rounds cannot be mixed up. Never blocks.
+    /// Delivers the partition's state, then `StateRead`; of one that does not exist yet, when it does. Again when called again; the reading of the log, if it goes
+    /// on, is not disturbed. Never blocks.
     fn follow(&mut self, partition: u32);
+
+    /// Reads a followed partition's log from there, in order, until `unfollow`. `Began` with the caller's `round` comes
+    /// first, so that records of two rounds cannot be mixed up. Never blocks.
+    fn read_from(&mut self, partition: u32, from: ReadFrom, round: u64);
 
     /// Stops reading the partition. Events already in the channel may still arrive. Never blocks.
     fn unfollow(&mut self, partition: u32);
 
     /// Others use more partitions than were reported here: looks now instead of in a while. Never blocks.
     fn look(&mut self);
+    /// Hands over messages of a partition's state, to be written in this order; never blocks. What of an earlier call
+    /// waits still is dropped. Whether they were written is not told: whoever starts next finds out.
+    fn write_state(&mut self, partition: u32, messages: Vec<(Vec<u8>, Vec<u8>)>);
 
     /// Hands a record over; never blocks. False: it was dropped at once (queue full, storage closed); the caller says
     /// it again later. True promises nothing either: the read-back does.

@@ -70,7 +70,7 @@ fn a_killed_leader_and_a_cluster_that_comes_late_lose_nothing_and_keep_the_order
     let topics = user.until(|e| matches!(e, StorageEvent::Topics { .. }));
     println!("known {:?} after the brokers were started", back.elapsed());
     assert_eq!(topics, StorageEvent::Topics { partitions: 12, replication: 3 });
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
 
     let mut sent = 0;

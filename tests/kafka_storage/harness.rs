@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 use tidegate::storage::kafka::{KafkaLog, KafkaSettings, Replication};
-use tidegate::storage::{LogStore, StorageEvent};
+use tidegate::storage::{LogStore, ReadFrom, StorageEvent};
 
 /// No event that is promised takes longer than this, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +40,7 @@ pub fn fresh(address: &str) -> KafkaSettings {
 pub struct User {
     pub log: KafkaLog,
     pub events: Receiver<StorageEvent>,
+    round: u64,
 }
 
 impl User {
@@ -49,13 +50,37 @@ impl User {
 
     pub fn open_with(settings: KafkaSettings, room: usize) -> User {
         let (events, received) = bounded(room);
-        User { log: KafkaLog::open(settings, events).expect("settings that can work"), events: received }
+        User { log: KafkaLog::open(settings, events).expect("settings that can work"), events: received, round: 0 }
     }
 
     pub fn ready(settings: KafkaSettings) -> User {
         let user = User::open(settings);
         user.until(|event| matches!(event, StorageEvent::Topics { .. }));
         user
+    }
+
+    /// Follows a partition and reads its log from the first record.
+    pub fn read(&mut self, partition: u32) {
+        self.log.follow(partition);
+        self.read_from(partition, ReadFrom::Offset(0));
+    }
+
+    pub fn read_from(&mut self, partition: u32, from: ReadFrom) {
+        self.round += 1;
+        self.log.read_from(partition, from, self.round);
+    }
+
+    /// What stands in the partition's state.
+    pub fn state(&mut self, wanted: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.log.follow(wanted);
+        let mut found = Vec::new();
+        loop {
+            match self.until(|e| matches!(e, StorageEvent::State { .. } | StorageEvent::StateRead { .. })) {
+                StorageEvent::State { partition, key, value } if partition == wanted => found.push((key, value)),
+                StorageEvent::StateRead { partition } if partition == wanted => return found,
+                _ => {}
+            }
+        }
     }
 
     /// The first event that fits; those before it are dropped.

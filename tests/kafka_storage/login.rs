@@ -2,7 +2,6 @@
 
 use crate::harness::*;
 use tidegate::storage::kafka::KafkaSettings;
-use tidegate::storage::LogStore;
 
 fn listener(name: &str) -> Option<String> {
     let address = std::env::var(format!("TIDEGATE_TEST_KAFKA_{name}")).ok();
@@ -22,7 +21,7 @@ fn login(address: &str, mechanism: &str, user: &str, password: &str) -> KafkaSet
 
 fn works(settings: KafkaSettings) {
     let mut user = User::ready(settings);
-    user.log.follow(0);
+    user.read(0);
     user.append(0, "hello");
     assert_eq!(user.records(0, 1)[0].1, b"hello");
 }

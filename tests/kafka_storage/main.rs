@@ -14,4 +14,5 @@ mod login;
 mod outage;
 mod reading;
 mod refusals;
+mod restart;
 mod topics;

@@ -43,7 +43,7 @@ fn something_that_is_no_kafka_is_trouble_in_words() {
 fn a_log_dropped_without_close_does_not_hang_with_its_broker_away() {
     let broker = MockBroker::start(1, "t", 4).unwrap();
     let mut user = User::ready(KafkaSettings { topic: "t".into(), ..broker.settings() });
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
     broker.set_down(true);
     for _ in 0..100 {
@@ -60,7 +60,7 @@ fn an_outage_is_told_and_over_when_the_broker_is_back() {
     let settings = KafkaSettings { topic: "t".into(), ..mock::settings(&broker.bootstrap_servers()) };
     let mut user = User::open(settings);
     assert_eq!(user.until(|_| true), StorageEvent::Topics { partitions: 4, replication: 1 });
-    user.log.follow(2);
+    user.read(2);
     user.append(2, "before");
     user.records(2, 1);
     broker.set_down(true);
@@ -81,7 +81,7 @@ fn an_outage_is_told_and_over_when_the_broker_is_back() {
 fn records_sent_during_an_outage_arrive_in_order_after_it() {
     let broker = MockBroker::start(1, "t", 4).unwrap();
     let mut user = User::ready(KafkaSettings { topic: "t".into(), ..broker.settings() });
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
     for i in 0..10 {
         user.append(0, &i.to_string());
@@ -113,7 +113,7 @@ fn a_producer_that_gave_up_is_replaced_and_counted() {
     let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
     cluster.create_topic("t-claims", 1, 1).unwrap();
     let mut user = User::ready(KafkaSettings { topic: "t".into(), ..mock::settings(&cluster.bootstrap_servers()) });
-    user.log.follow(0);
+    user.read(0);
     user.append(0, "before");
     user.records(0, 1);
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER as FATAL};

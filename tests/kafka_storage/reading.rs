@@ -10,8 +10,8 @@ fn two_processes_read_what_either_appends_in_one_order() {
     let Some(address) = kafka() else { return };
     let settings = fresh(&address);
     let (mut a, mut b) = (User::ready(settings.clone()), User::ready(settings));
-    a.log.follow(3);
-    b.log.follow(3);
+    a.read(3);
+    b.read(3);
     a.caught_up(3);
     b.caught_up(3);
     for i in 0..200 {
@@ -36,22 +36,23 @@ fn caught_up_comes_after_all_that_was_there() {
     for i in 0..3000 {
         writer.append(0, &i.to_string());
     }
-    writer.log.follow(0);
+    writer.read(0);
     writer.records(0, 3000);
 
     let mut late = User::ready(settings);
-    late.log.follow(0);
+    late.read(0);
     let mut read = Vec::new();
     loop {
         match late.until(|_| true) {
             StorageEvent::Record { partition: 0, bytes, .. } => read.push(bytes),
             StorageEvent::CaughtUp { partition: 0 } => break,
+            StorageEvent::StateRead { .. } | StorageEvent::Began { .. } => {}
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(read, numbers(0, 3000));
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(late.events.try_recv().ok(), None, "CaughtUp comes once");
+    assert!(late.events.try_iter().all(|e| matches!(e, StorageEvent::StateRead { .. })), "CaughtUp comes once");
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_busy_log_does_not_hold_up_catching_up() {
             }
         });
         std::thread::sleep(Duration::from_millis(500));
-        late.log.follow(0);
+        late.read(0);
         late.caught_up(0);
         Instant::now()
     });
@@ -83,23 +84,24 @@ fn following_again_starts_over_and_rounds_are_never_mixed() {
     for i in 0..2000 {
         user.append(0, &i.to_string());
     }
-    user.log.follow(0);
+    user.read(0);
     user.records(0, 2000);
     for round in 0..30 {
         if round % 3 == 0 {
             user.log.unfollow(0);
         }
-        user.log.follow(0);
+        user.read(0);
         std::thread::sleep(Duration::from_millis(7 * (round % 5)));
     }
-    // Whatever was delivered: after a gap comes the start, and from there every record in order. Rounds that the reader
-    // never saw leave one gap for several follows.
-    let (mut gaps, mut next, mut caught_up) = (0, 2000, false);
+    // Whatever was delivered: after its beginning a round starts with the first record, and from there every record in
+    // order. Rounds that the reader never saw leave no trace.
+    let (mut rounds, mut next, mut caught_up) = (0, 2000, false);
     while let Ok(event) = user.events.recv_timeout(Duration::from_secs(1)) {
         match event {
-            StorageEvent::Gap { partition: 0, .. } => (gaps, next, caught_up) = (gaps + 1, 0, false),
+            StorageEvent::Began { partition: 0, .. } => (rounds, next, caught_up) = (rounds + 1, 0, false),
+            StorageEvent::StateRead { .. } => {}
             StorageEvent::Record { bytes, .. } => {
-                assert_eq!(String::from_utf8(bytes).unwrap(), next.to_string(), "after {gaps} gaps");
+                assert_eq!(String::from_utf8(bytes).unwrap(), next.to_string(), "in round {rounds}");
                 next += 1;
             }
             StorageEvent::CaughtUp { .. } => caught_up = true,
@@ -107,21 +109,21 @@ fn following_again_starts_over_and_rounds_are_never_mixed() {
         }
     }
     assert_eq!((next, caught_up), (2000, true));
-    assert!((10..=30).contains(&gaps), "{gaps} gaps");
+    assert!((10..=30).contains(&rounds), "{rounds} rounds");
 }
 
 #[test]
 fn following_one_partition_does_not_disturb_another() {
     let Some(address) = kafka() else { return };
     let mut user = User::ready(fresh(&address));
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
     let mut read = Vec::new();
     for i in 0..400 {
         user.append(0, &i.to_string());
         if i % 10 == 0 {
             let other = 1 + (i / 10) % 11;
-            user.log.follow(other as u32);
+            user.read(other as u32);
             user.log.unfollow(((other + 4) % 11 + 1) as u32);
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -134,14 +136,14 @@ fn following_one_partition_does_not_disturb_another() {
 fn an_unfollowed_partition_falls_silent() {
     let Some(address) = kafka() else { return };
     let mut user = User::ready(fresh(&address));
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
     user.log.unfollow(0);
     std::thread::sleep(Duration::from_millis(200));
     for i in 0..20 {
         user.append(0, &i.to_string());
     }
-    user.log.follow(1);
+    user.read(1);
     user.caught_up(1);
     std::thread::sleep(Duration::from_millis(200));
     assert!(user.events.try_iter().all(|e| !matches!(e, StorageEvent::Record { .. })));
@@ -155,10 +157,10 @@ fn a_full_channel_stops_the_reading_and_loses_nothing() {
     for i in 0..2000 {
         writer.append(0, &i.to_string());
     }
-    writer.log.follow(0);
+    writer.read(0);
     writer.records(0, 2000);
     let mut slow = User::open_with(settings, 3);
-    slow.log.follow(0);
+    slow.read(0);
     std::thread::sleep(Duration::from_secs(1));
     let read: Vec<_> = slow.records(0, 2000).into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(read, numbers(0, 2000));
@@ -172,7 +174,7 @@ fn a_full_channel_stops_the_reading_and_loses_nothing() {
 fn an_append_is_read_back_within_milliseconds() {
     let Some(address) = kafka() else { return };
     let mut user = User::ready(fresh(&address));
-    user.log.follow(0);
+    user.read(0);
     user.caught_up(0);
     user.append(0, "warm");
     user.records(0, 1);
@@ -205,7 +207,7 @@ fn a_first_touch_takes_a_fraction_of_a_second() {
     let mut times = Vec::new();
     for partition in 0..12 {
         let start = Instant::now();
-        user.log.follow(partition);
+        user.read(partition);
         user.caught_up(partition);
         let caught_up = start.elapsed();
         user.append(partition, "hello");
@@ -239,7 +241,7 @@ fn close_sends_what_was_appended() {
     }
     user.log.close(Duration::from_secs(5));
     let mut next = User::ready(settings);
-    next.log.follow(0);
+    next.read(0);
     let read: Vec<_> = next.records(0, 500).into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(read, numbers(0, 500));
 }

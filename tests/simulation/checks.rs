@@ -24,6 +24,7 @@ pub fn op(op: &Op) -> String {
         Op::Layout { previous, partitions } => format!("layout {previous} -> {partitions}"),
         Op::Carry(carried) => format!("carry {}", carried.len()),
         Op::Open { from } => format!("open {from}"),
+        Op::Reset { from } => format!("reset from {from}"),
     }
 }
 

@@ -60,17 +60,20 @@ impl Digests {
         self.marks.push_back((fold.next(), digest));
     }
 
-    fn contradicts(&self, said: (u64, u64)) -> bool {
-        self.marks.iter().any(|mark| mark.0 == said.0 && mark.1 != said.1)
+    /// Whether it is what this process found, if it can tell.
+    fn agrees(&self, said: (u64, u64)) -> Option<bool> {
+        self.marks.iter().find(|mark| mark.0 == said.0).map(|mark| mark.1 == said.1)
     }
 }
 
 impl Agent {
-    /// Compares what another process says its state was.
-    pub(super) fn compare_digest(&mut self, said: Option<(u64, u64)>) {
-        if said.is_some_and(|said| self.digests.contradicts(said)) {
+    /// Compares what the record at `offset` says its sender's state was.
+    pub(super) fn compare_digest(&mut self, offset: u64, said: Option<(u64, u64)>) {
+        let Some(agrees) = said.and_then(|said| self.digests.agrees(said)) else { return };
+        self.counters.digests_compared += 1;
+        if !agrees {
             self.counters.digest_mismatches += 1;
-            self.diverged = true;
+            self.diverged |= self.sources.contradicted(offset);
         }
     }
 

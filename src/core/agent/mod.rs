@@ -18,6 +18,8 @@ mod moving;
 mod policy;
 mod send;
 mod snapshots;
+mod start;
+mod stranger;
 
 use super::codec::cut;
 use super::demand::Demand;
@@ -34,7 +36,10 @@ use liveness::Liveness;
 use moving::Moving;
 use send::Outbox;
 use snapshots::Snapshots;
+use start::Sources;
+pub use start::Start;
 use std::collections::{BTreeMap, BTreeSet};
+use stranger::Stranger;
 
 /// The times of the protocol: all follow from the time-to-live. And what to do when the log is away.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +100,14 @@ pub struct Counters {
     pub gaps: u64,
     /// Times another process's state differed from this one's.
     pub digest_mismatches: u64,
+    /// Digests of others that were compared with this process's own.
+    pub digests_compared: u64,
     /// Snapshots handed out to be written.
     pub snapshots_written: u64,
+    /// Snapshots that this process started from.
+    pub snapshots_restored: u64,
+    /// Times a partition was declared empty, because nothing was left of its state and nobody was there.
+    pub resets: u64,
 }
 
 impl Counters {
@@ -113,7 +124,10 @@ impl Counters {
         self.clones += other.clones;
         self.gaps += other.gaps;
         self.digest_mismatches += other.digest_mismatches;
+        self.digests_compared += other.digests_compared;
         self.snapshots_written += other.snapshots_written;
+        self.snapshots_restored += other.snapshots_restored;
+        self.resets += other.resets;
     }
 }
 
@@ -202,6 +216,9 @@ pub struct Agent {
     outbox: Outbox,
     liveness: Liveness,
     snapshots: Snapshots,
+    sources: Sources,
+    /// No state was found to start from.
+    stranger: Option<Stranger>,
     digests: Digests,
     diverged: bool,
     moving: Moving,
@@ -235,6 +252,8 @@ impl Agent {
             outbox: Outbox::default(),
             liveness: Liveness::default(),
             snapshots: Snapshots::default(),
+            sources: Sources::default(),
+            stranger: None,
             digests: Digests::default(),
             diverged: false,
             moving: Moving::default(),
@@ -295,17 +314,20 @@ impl Agent {
     }
 
     /// The end of the log was reached: from here on this process speaks.
-    pub fn on_caught_up(&mut self, _now: Nanos) {
+    pub fn on_caught_up(&mut self, now: Nanos) {
+        self.snapshots.begin(now);
         self.caught_up = true;
     }
 
-    /// The log cannot be read on: nothing known holds any more.
+    /// The log cannot be read on: nothing known holds any more. [`Agent::on_state`] and [`Agent::start`] come next.
     pub fn on_gap(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
         self.counters.gaps += 1;
         self.lose_session(now, buckets);
         self.fold = Fold::default();
         self.liveness = Liveness::default();
         self.snapshots = Snapshots::default();
+        self.sources.anew(self.diverged);
+        self.stranger = None;
         self.digests = Digests::default();
         self.diverged = false;
         self.outbox.openings.clear();
@@ -333,13 +355,21 @@ impl Agent {
         if self.halted {
             return;
         }
+        if self.stranger.is_some() {
+            return self.on_strange_record(now, offset, &record);
+        }
+        if record.sender == Sender::Stranger && record.ops.is_empty() {
+            self.snapshots.asked(record.tag);
+        }
         let applied = self.fold.apply(offset, &record);
         self.digests.touched(&applied.touched);
         self.digests.mark(&self.fold);
         let opened = self.note_moves(&record);
         if let Ok(session) = applied.session {
             self.note_defined(&record);
-            self.compare_digest(record.digest);
+            if self.session != Some(session) {
+                self.compare_digest(offset, record.digest);
+            }
             self.liveness.heard(now, session, self.settings.heartbeat(false));
             let own_hello = matches!(record.sender, Sender::Hello { .. }) && record.nonce == self.nonce;
             if own_hello && self.outbox.is_hello(record.tag) {
@@ -538,5 +568,7 @@ impl Agent {
 
 #[cfg(test)]
 mod keep_tests;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;

@@ -150,6 +150,9 @@ impl Agent {
         if !self.caught_up || self.halted {
             return None;
         }
+        if self.stranger.is_some() {
+            return self.ask(now);
+        }
         let overdue = now >= self.outbox.sent_at.plus(self.outbox.resend);
         if self.session.is_none() {
             return match &self.outbox.hello {
@@ -191,6 +194,9 @@ impl Agent {
     pub(super) fn next_send(&self) -> Nanos {
         if !self.caught_up || self.halted {
             return Nanos::NEVER;
+        }
+        if self.stranger.is_some() {
+            return self.next_ask();
         }
         let resend = self.outbox.sent_at.plus(self.outbox.resend);
         match (self.session, self.outbox.in_flight()) {

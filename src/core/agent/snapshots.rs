@@ -3,6 +3,7 @@
 //! The live session with the lowest offset writes; nothing depends on there being only one writer.
 
 use super::digests::Digests;
+use super::liveness::Liveness;
 use super::Agent;
 use crate::core::fold::Fold;
 use crate::core::snapshot::{chunks, Chunk, SLOTS};
@@ -14,6 +15,13 @@ const OFFSETS: u64 = 4_096;
 const AGE: Nanos = Nanos::from_secs(300);
 /// Offsets that are worth a snapshot by age: below, reading the log is as cheap.
 const OFFSETS_BY_AGE: u64 = 64;
+/// However little was said, it is written after this time: the log may lose its beginning. A quarter of the least
+/// retention that storages accept.
+const AGE_MAX: Nanos = Nanos::from_secs(900);
+/// A snapshot is not written for less than a record for so many buckets: it would be larger than what it saves reading.
+const BUCKETS_PER_OFFSET: u64 = 4;
+/// Strangers are answered at most this often.
+const ANSWERS: Nanos = Nanos::from_secs(2);
 
 /// The newest snapshot that this process read or wrote.
 #[derive(Clone, Debug, Default)]
@@ -21,15 +29,43 @@ pub(super) struct Snapshots {
     offset: u64,
     at: Nanos,
     next_slot: u8,
+    /// A stranger asks for one; the random number in its record chooses who answers.
+    asked: Option<u64>,
+}
+
+impl Snapshots {
+    /// This process begins to speak: from here the age of the last snapshot counts, if it knows none.
+    pub(super) fn begin(&mut self, now: Nanos) {
+        if self.at == Nanos::ZERO {
+            self.at = now;
+        }
+    }
+
+    pub(super) fn asked(&mut self, tag: u64) {
+        self.asked = Some(tag);
+    }
+
+    fn is_due(&self, now: Nanos, said: u64, buckets: u64) -> bool {
+        let (age, many) = (now.since(self.at), OFFSETS.max(buckets / BUCKETS_PER_OFFSET));
+        let worth = OFFSETS_BY_AGE.max(buckets / BUCKETS_PER_OFFSET / 8);
+        said >= many || (said >= worth && age >= AGE) || (said > 0 && age >= AGE_MAX)
+    }
 }
 
 impl Agent {
     /// Starts from a snapshot found in `slot`; call before the first record, then read the log from
-    /// [`Fold::next`] on.
+    /// [`Fold::next`] on. [`Agent::start`] does it.
     pub fn restore(&mut self, now: Nanos, slot: u8, fold: Fold) {
-        self.snapshots = Snapshots { offset: fold.next(), at: now, next_slot: (slot + 1) % SLOTS };
+        self.snapshots = Snapshots { offset: fold.next(), at: now, next_slot: (slot + 1) % SLOTS, asked: None };
+        self.counters.snapshots_restored += 1;
+        self.caught_up = false;
+        self.start_with(now, fold);
+    }
+
+    /// Goes on from a state, whose sessions are heard as if they had spoken just now: their silence counts from here.
+    pub(super) fn start_with(&mut self, now: Nanos, fold: Fold) {
+        self.liveness = Liveness::default();
         for session in fold.sessions().keys() {
-            // As if it had spoken just now: its silence counts from here.
             self.liveness.heard(now, *session, self.settings.heartbeat(false));
         }
         self.digests = Digests::of(&fold);
@@ -39,17 +75,39 @@ impl Agent {
 
     /// The snapshot to be written now, if it is this process's turn and one is due.
     pub fn poll_snapshot(&mut self, now: Nanos) -> Option<Vec<Chunk>> {
-        let oldest = self.fold.sessions().keys().next();
-        if self.session.is_none() || oldest != self.session.as_ref() {
+        if self.halted || self.diverged {
             return None;
         }
-        let Snapshots { offset, at, next_slot } = self.snapshots;
-        let said = self.fold.next().saturating_sub(offset);
-        if said < OFFSETS && (said < OFFSETS_BY_AGE || now.since(at) < AGE) {
+        let said = self.fold.next().saturating_sub(self.snapshots.offset);
+        let due = self.snapshots.is_due(now, said, self.fold.buckets().len() as u64);
+        let asked = self.snapshots.asked.take().filter(|_| now.since(self.snapshots.at) >= ANSWERS);
+        if !due && asked.is_none() {
             return None;
         }
-        self.snapshots = Snapshots { offset: self.fold.next(), at: now, next_slot: (next_slot + 1) % SLOTS };
+        let sessions = self.fold.sessions();
+        let me = sessions.keys().position(|session| Some(*session) == self.session)? as u64;
+        let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me);
+        (answers || (due && me == 0)).then(|| self.write_snapshot(now))
+    }
+
+    /// After a goodbye: the snapshot for those who come when the log may have lost its beginning, if nobody else is
+    /// left to write one.
+    pub fn last_snapshot(&mut self, now: Nanos) -> Option<Vec<Chunk>> {
+        let last = self.is_closed() && self.fold.sessions().is_empty() && self.counters.sessions_opened > 0;
+        let said = self.fold.next() > self.snapshots.offset;
+        (last && said && !self.halted && !self.diverged).then(|| self.write_snapshot(now))
+    }
+
+    fn write_snapshot(&mut self, now: Nanos) -> Vec<Chunk> {
+        let slot = self.snapshots.next_slot;
+        self.snapshots =
+            Snapshots { offset: self.fold.next(), at: now, next_slot: (slot + 1) % SLOTS, ..Snapshots::default() };
         self.counters.snapshots_written += 1;
-        Some(chunks(&self.fold, next_slot))
+        chunks(&self.fold, slot)
+    }
+
+    /// How long ago this process last read or wrote a snapshot, and the offset that it stands for.
+    pub fn newest_snapshot(&self, now: Nanos) -> Option<(Nanos, u64)> {
+        (self.snapshots.offset > 0).then(|| (now.since(self.snapshots.at), self.snapshots.offset))
     }
 }

@@ -45,19 +45,19 @@ impl Buckets for Plain {
 pub(super) struct Process {
     pub(super) agent: Agent,
     pub(super) plain: Plain,
-    read: usize,
+    pub(super) read: usize,
     pub(super) demand_ms: u64,
     pub(super) granted: u64,
     pub(super) up: bool,
     /// What it sends is lost.
     pub(super) mute: bool,
     /// It reads nothing.
-    deaf: bool,
+    pub(super) deaf: bool,
 }
 
 pub(super) struct Fleet {
     pub(super) now: Nanos,
-    log: Vec<Vec<u8>>,
+    pub(super) log: Vec<Vec<u8>>,
     pub(super) processes: Vec<Process>,
     limit: Limit,
     pub(super) outage: Outage,

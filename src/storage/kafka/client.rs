@@ -2,6 +2,7 @@
 
 use super::acks::Acks;
 use super::health::Health;
+use super::state::StateWriter;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
@@ -29,7 +30,11 @@ impl ConsumerContext for Silent {}
 pub(super) struct Reports {
     pub acks: Arc<Acks>,
     pub health: Arc<Health>,
+    pub state: Arc<StateWriter>,
 }
+
+/// In the place of an append's time: a message of the state.
+pub(super) const STATE: usize = usize::MAX;
 
 impl ClientContext for Reports {
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
@@ -45,6 +50,10 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: usize) {
+        if sent == STATE {
+            let failure = result.as_ref().err().map(|(error, _)| error.rdkafka_error_code());
+            return self.state.done(failure.map(|code| code.unwrap_or(RDKafkaErrorCode::Fail)));
+        }
         match result {
             Ok(_) => {
                 self.acks.acked(sent);

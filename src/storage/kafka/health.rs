@@ -17,6 +17,10 @@ struct State {
     append: Option<RDKafkaErrorCode>,
     /// Why the topic may not be read, until something is read.
     read: Option<RDKafkaErrorCode>,
+    /// Why the latest message of the state could not be written, until one can.
+    state: Option<RDKafkaErrorCode>,
+    /// Why the state could not be read when it last could not.
+    state_read: Option<RDKafkaErrorCode>,
     news: bool,
 }
 
@@ -67,6 +71,30 @@ impl Health {
             state.news = true;
             self.changed.notify_all();
         }
+    }
+
+    pub(super) fn state_written(&self, failure: Option<RDKafkaErrorCode>) {
+        let mut state = self.state.lock();
+        if state.state != failure {
+            state.state = failure;
+            state.news = true;
+            self.changed.notify_all();
+        }
+    }
+
+    pub(super) fn state_read_failed(&self, code: RDKafkaErrorCode) {
+        let mut state = self.state.lock();
+        state.news |= state.state_read != Some(code);
+        state.state_read = Some(code);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn state_read_failure(&self) -> Option<RDKafkaErrorCode> {
+        self.state.lock().state_read
+    }
+
+    pub(super) fn state_failure(&self) -> Option<RDKafkaErrorCode> {
+        self.state.lock().state
     }
 
     /// Makes the keeper look again.

@@ -3,8 +3,10 @@
 
 use super::admin::{Admin, Failed};
 use super::checks;
+use super::client::Consumer;
 use super::settings::{Checked, Replication, AUTO_REPLICATION};
 use super::shared::Shared;
+use super::state_topic::{Like, State, StateTopic};
 use super::words::{self, Problem};
 use crate::storage::StorageEvent;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -33,6 +35,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
     admin: Admin,
+    state: StateTopic,
     settings: Checked,
     mouth: Mouth,
     /// Partitions and replication, as announced.
@@ -45,6 +48,8 @@ pub(super) struct Keeper {
     leaderless_looks: u32,
     /// How many brokers there were, and since when, while there was no topic.
     brokers: Option<(u16, Instant)>,
+    /// Why there are no snapshots.
+    no_state: Option<String>,
 }
 
 enum Look {
@@ -54,11 +59,13 @@ enum Look {
 }
 
 impl Keeper {
-    pub(super) fn new(admin: Admin, settings: Checked, shared: Arc<Shared>) -> Keeper {
+    pub(super) fn new(consumer: Arc<Consumer>, settings: Checked, shared: Arc<Shared>) -> Keeper {
         Keeper {
-            admin,
+            admin: Admin::new(consumer.clone(), &settings.topic),
+            state: StateTopic::new(Admin::new(consumer, &settings.state), &settings.state),
             settings,
-            mouth: Mouth { shared, told: None },
+            mouth: Mouth { shared, told: None, warned: None },
+            no_state: None,
             known: None,
             id: None,
             checked: false,
@@ -88,6 +95,7 @@ impl Keeper {
                     let read =
                         shared.health.read_failure().map(|code| words::topic_error(code, "", "read", &self.settings));
                     self.mouth.say(read.or_else(append));
+                    self.mouth.warn_of(self.state_warning());
                     if Instant::now() < uneasy_until {
                         RETRY
                     } else {
@@ -98,6 +106,15 @@ impl Keeper {
             std::thread::sleep(BETWEEN);
             shared.health.wait(pause);
         }
+    }
+
+    fn state_warning(&self) -> Option<String> {
+        let (health, name) = (&self.mouth.shared.health, &self.settings.state);
+        let denied = |doing| move |code| words::no_snapshots(code, "", doing, name);
+        self.no_state
+            .clone()
+            .or_else(|| health.state_failure().map(denied("written to")))
+            .or_else(|| health.state_read_failure().map(denied("read from")))
     }
 
     fn look(&mut self) -> Look {
@@ -170,11 +187,6 @@ impl Keeper {
             }
             self.checked = true;
         }
-        let now = (topic.partitions, topic.replication);
-        if self.known != Some(now) {
-            self.known = Some(now);
-            mouth.shared.topic_is(topic.partitions, topic.replication);
-        }
         let id = if controller {
             match admin.topic_id(&mut |waited| mouth.waiting(waited, settings)) {
                 Err(Failed::Stopped) => return Err((Failed::Stopped, "read")),
@@ -184,6 +196,36 @@ impl Keeper {
         } else {
             None
         };
+        if id.is_some() {
+            mouth.shared.log_is(id);
+        }
+        let like = Like {
+            partitions: topic.partitions,
+            replication: topic.replication,
+            brokers: u32::from(cluster.brokers),
+            controller,
+        };
+        match self.state.look(&like, &mut |waited| mouth.waiting(waited, settings)).map_err(|e| (e, "read"))? {
+            State::There(partitions, warning) => {
+                mouth.shared.state_is(partitions);
+                mouth.warn(warning);
+                self.no_state = None;
+            }
+            State::Soon => {
+                mouth.shared.health.look();
+                return Ok(None);
+            }
+            State::Without(why) => {
+                mouth.shared.state_is(0);
+                self.no_state = why;
+            }
+            State::Wrong(problem) => return Ok(Some(problem)),
+        }
+        let now = (topic.partitions, topic.replication);
+        if self.known != Some(now) {
+            self.known = Some(now);
+            mouth.shared.topic_is(topic.partitions, topic.replication);
+        }
         if self.gone || (self.id.is_some() && id.is_some() && self.id != id) {
             let name = &settings.topic;
             let message =
@@ -203,6 +245,7 @@ impl Keeper {
 struct Mouth {
     shared: Arc<Shared>,
     told: Option<Problem>,
+    warned: Option<String>,
 }
 
 impl Mouth {
@@ -229,6 +272,14 @@ impl Mouth {
         if let Some(warning) = warning {
             self.say(Some(warning));
             self.say(None);
+        }
+    }
+
+    /// Something that harms nobody yet, told once; `None`: over.
+    fn warn_of(&mut self, message: Option<String>) {
+        if self.warned != message {
+            self.warned.clone_from(&message);
+            self.shared.send(StorageEvent::Warning { message });
         }
     }
 

@@ -18,14 +18,16 @@ pub struct MockBroker {
 }
 
 impl MockBroker {
-    /// Starts `brokers` brokers with the claims topic of `topic`.
+    /// Starts `brokers` brokers with the two topics of `topic`.
     pub fn start(brokers: u16, topic: &str, partitions: u32) -> Result<MockBroker, String> {
         let brokers = i32::from(brokers.max(1));
         let cluster = MockCluster::new(brokers).map_err(|e| format!("the mock broker does not start: {e}"))?;
-        let name = KafkaSettings { topic: topic.to_owned(), ..KafkaSettings::new("unused:1") }.claims_topic();
-        cluster
-            .create_topic(&name, partitions as i32, brokers.min(3))
-            .map_err(|e| format!("the mock broker cannot create the topic `{name}`: {e}"))?;
+        let claims = KafkaSettings { topic: topic.to_owned(), ..KafkaSettings::new("unused:1") }.claims_topic();
+        for name in [topic, &claims] {
+            cluster
+                .create_topic(name, partitions as i32, brokers.min(3))
+                .map_err(|e| format!("the mock broker cannot create the topic `{name}`: {e}"))?;
+        }
         Ok(MockBroker { cluster, brokers })
     }
 

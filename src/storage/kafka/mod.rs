@@ -1,4 +1,5 @@
-//! The log in Kafka: one topic, read without a consumer group and appended to by an idempotent producer.
+//! The log in Kafka: a topic of claims and a compacted topic of snapshots beside it, read without a consumer group and
+//! written by one idempotent producer.
 //!
 //! Three threads: the reader (records and the reading client's errors), the sender (acknowledgements) and the keeper (the
 //! topic, and everything that is said about trouble). Appending happens in the caller's thread and never waits.
@@ -18,18 +19,20 @@ mod security;
 mod sender;
 mod settings;
 mod shared;
+mod state;
+mod state_topic;
 mod words;
 
 pub use property::check_property;
 pub use settings::{KafkaSettings, Replication, SettingsError, DEFAULT_PARTITIONS, DEFAULT_TOPIC};
 
-use super::{LogStore, StorageEvent, StorageInfo};
+use super::{LogStore, ReadFrom, StorageEvent, StorageInfo};
 use crossbeam::channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use rdkafka::error::KafkaError;
 use sender::Appender;
 use settings::{explain, wrong};
-use shared::{Follow, Shared};
-use std::collections::{BTreeMap, BTreeSet};
+use shared::{Shared, Wish};
+use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -44,8 +47,7 @@ const ENDING: Duration = Duration::from_millis(300);
 pub struct KafkaLog {
     shared: Arc<Shared>,
     appender: Arc<Appender>,
-    followed: BTreeSet<u32>,
-    rounds: u64,
+    wishes: u64,
     threads: Vec<JoinHandle<()>>,
     /// Disconnected once all threads have ended.
     ended: Receiver<()>,
@@ -63,22 +65,22 @@ impl KafkaLog {
         let refused = |error: KafkaError| explain(error, &spelled, &checked.secrets);
         let consumer: client::Consumer = checked.consumer.create_with_context(client::Silent).map_err(refused)?;
         let consumer = Arc::new(consumer);
-        let appender = Appender::new(&checked.topic, checked.producer.clone(), health).map_err(refused)?;
+        let appender =
+            Appender::new(&checked.topic, &checked.state, checked.producer.clone(), health).map_err(refused)?;
         let appender = Arc::new(appender);
 
         let (running, ended) = bounded(0);
         let mut log = KafkaLog {
             shared: shared.clone(),
             appender: appender.clone(),
-            followed: BTreeSet::new(),
-            rounds: 0,
+            wishes: 0,
             threads: Vec::new(),
             ended,
             pid: std::process::id(),
             closed: false,
         };
-        let reader = reader::Reader::new(consumer.clone(), &checked.topic, shared.clone());
-        let keeper = keeper::Keeper::new(admin::Admin::new(consumer, &checked.topic), checked, shared.clone());
+        let reader = reader::Reader::new(consumer.clone(), &checked.topic, &checked.state, shared.clone());
+        let keeper = keeper::Keeper::new(consumer, checked, shared.clone());
         // Should a thread not start, dropping the log ends the ones that did.
         log.thread("tidegate-read", running.clone(), move || reader.run())?;
         log.thread("tidegate-keep", running.clone(), move || keeper.run())?;
@@ -116,10 +118,23 @@ impl KafkaLog {
 
 impl LogStore for KafkaLog {
     fn follow(&mut self, partition: u32) {
-        self.rounds += 1;
-        let again = !self.followed.insert(partition);
-        self.shared.follows.lock().insert(partition, Follow { round: self.rounds, again });
+        self.wishes += 1;
+        self.shared.follows.lock().entry(partition).or_default().state = self.wishes;
         self.shared.wake_reader();
+    }
+
+    fn read_from(&mut self, partition: u32, from: ReadFrom, round: u64) {
+        self.wishes += 1;
+        if let Some(follow) = self.shared.follows.lock().get_mut(&partition) {
+            follow.log = Some(Wish { number: self.wishes, from, round });
+        }
+        self.shared.wake_reader();
+    }
+
+    fn write_state(&mut self, partition: u32, messages: Vec<(Vec<u8>, Vec<u8>)>) {
+        if !self.closed && !self.forked() && partition < self.shared.state_partitions() {
+            self.appender.state.put(partition, messages);
+        }
     }
 
     fn unfollow(&mut self, partition: u32) {
@@ -162,7 +177,7 @@ impl LogStore for KafkaLog {
         }
         self.closed = true;
         let deadline = Instant::now() + timeout;
-        self.appender.flush(timeout.saturating_sub(ENDING));
+        self.appender.flush(&self.shared, timeout.saturating_sub(ENDING));
         self.shared.stop();
         let left = deadline.saturating_duration_since(Instant::now()).max(ENDING);
         if self.ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected) {

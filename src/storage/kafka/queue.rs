@@ -8,19 +8,44 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Of which of the two topics something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    Claims,
+    State,
+}
+
+impl Topic {
+    /// # Safety
+    /// `name` is null or ends with a zero.
+    unsafe fn of(name: *const std::os::raw::c_char, state: &CStr) -> Topic {
+        // SAFETY: as promised by the caller.
+        let is_state = !name.is_null() && unsafe { CStr::from_ptr(name) } == state;
+        if is_state {
+            Topic::State
+        } else {
+            Topic::Claims
+        }
+    }
+}
+
 /// What one poll brought.
 pub(super) enum Polled {
     Nothing,
     Record {
+        topic: Topic,
         partition: u32,
         offset: u64,
+        key: Vec<u8>,
         bytes: Vec<u8>,
     },
     /// The end of the partition as it is now.
     End {
+        topic: Topic,
         partition: u32,
     },
     PartitionError {
+        topic: Topic,
         partition: u32,
         code: RDKafkaErrorCode,
         text: String,
@@ -74,8 +99,9 @@ impl Queue {
         (!raw.is_null()).then_some(Event(raw))
     }
 
-    pub(super) fn poll(&self, timeout: Duration) -> Polled {
-        self.poll_event(timeout).map_or(Polled::Nothing, |event| event.read())
+    /// `state`: the name of the state topic.
+    pub(super) fn poll(&self, timeout: Duration, state: &CStr) -> Polled {
+        self.poll_event(timeout).map_or(Polled::Nothing, |event| event.read(state))
     }
 }
 
@@ -115,30 +141,41 @@ impl Event {
         text(unsafe { sys::rd_kafka_event_error_string(self.0) })
     }
 
-    fn read(&self) -> Polled {
+    fn read(&self, state: &CStr) -> Polled {
         // SAFETY: the event is alive.
         match unsafe { sys::rd_kafka_event_type(self.0) } {
-            sys::RD_KAFKA_EVENT_FETCH => self.record(),
-            sys::RD_KAFKA_EVENT_ERROR => self.error(),
+            sys::RD_KAFKA_EVENT_FETCH => self.record(state),
+            sys::RD_KAFKA_EVENT_ERROR => self.error(state),
             // The client's own log, statistics: nobody asked for them.
             _ => Polled::Nothing,
         }
     }
 
-    fn record(&self) -> Polled {
+    fn record(&self, state: &CStr) -> Polled {
         // SAFETY: a fetch event holds one message, alive as long as the event.
         unsafe {
             let message = sys::rd_kafka_event_message_next(self.0);
             if message.is_null() || (*message).partition < 0 || (*message).offset < 0 {
                 return Polled::Nothing;
             }
-            let (payload, len) = ((*message).payload as *const u8, (*message).len);
-            let bytes = if payload.is_null() { Vec::new() } else { std::slice::from_raw_parts(payload, len).to_vec() };
-            Polled::Record { partition: (*message).partition as u32, offset: (*message).offset as u64, bytes }
+            let copy = |from: *mut std::os::raw::c_void, len: usize| {
+                if from.is_null() {
+                    Vec::new()
+                } else {
+                    std::slice::from_raw_parts(from.cast::<u8>(), len).to_vec()
+                }
+            };
+            Polled::Record {
+                topic: Topic::of(sys::rd_kafka_topic_name((*message).rkt), state),
+                partition: (*message).partition as u32,
+                offset: (*message).offset as u64,
+                key: copy((*message).key, (*message).key_len),
+                bytes: copy((*message).payload, (*message).len),
+            }
         }
     }
 
-    fn error(&self) -> Polled {
+    fn error(&self, state: &CStr) -> Polled {
         let code = self.code();
         // SAFETY: the event is alive; the partition is ours to destroy.
         let partition = unsafe {
@@ -147,13 +184,14 @@ impl Event {
                 None
             } else {
                 let number = (*found).partition;
+                let topic = Topic::of((*found).topic, state);
                 sys::rd_kafka_topic_partition_destroy(found);
-                u32::try_from(number).ok()
+                u32::try_from(number).ok().map(|number| (topic, number))
             }
         };
         match partition {
-            Some(partition) if code == RDKafkaErrorCode::PartitionEOF => Polled::End { partition },
-            Some(partition) => Polled::PartitionError { partition, code, text: self.text() },
+            Some((topic, partition)) if code == RDKafkaErrorCode::PartitionEOF => Polled::End { topic, partition },
+            Some((topic, partition)) => Polled::PartitionError { topic, partition, code, text: self.text() },
             None => Polled::ClientError { code, text: self.text() },
         }
     }

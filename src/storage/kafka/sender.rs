@@ -1,17 +1,19 @@
 //! Appends, and the replacement of a producer that librdkafka has given up.
 
 use super::acks::Acks;
-use super::client::{Producer, Reports};
+use super::client::{Producer, Reports, STATE};
 use super::health::Health;
 use super::shared::Shared;
+use super::state::{mark, StateWriter};
 use super::words;
 use crate::lock::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One round of serving acknowledgements; what ends the thread is noticed so late.
 const ROUND: Duration = Duration::from_millis(50);
@@ -22,18 +24,54 @@ const BETWEEN_RESTARTS: Duration = Duration::from_secs(1);
 
 pub(super) struct Appender {
     topic: String,
+    state_topic: String,
     config: ClientConfig,
     slot: Mutex<Option<Arc<Producer>>>,
     pub acks: Arc<Acks>,
+    pub state: Arc<StateWriter>,
     health: Arc<Health>,
     restarts: AtomicU64,
 }
 
 impl Appender {
-    pub(super) fn new(topic: &str, config: ClientConfig, health: Arc<Health>) -> KafkaResult<Appender> {
-        let acks = Arc::new(Acks::new());
-        let slot = Mutex::new(Some(Arc::new(producer(&config, &acks, &health)?)));
-        Ok(Appender { topic: topic.to_owned(), config, slot, acks, health, restarts: AtomicU64::new(0) })
+    pub(super) fn new(
+        topic: &str,
+        state_topic: &str,
+        config: ClientConfig,
+        health: Arc<Health>,
+    ) -> KafkaResult<Appender> {
+        let state = Arc::new(StateWriter::new(health.clone()));
+        let mut appender = Appender {
+            topic: topic.to_owned(),
+            state_topic: state_topic.to_owned(),
+            config,
+            slot: Mutex::new(None),
+            acks: Arc::new(Acks::new()),
+            state,
+            health,
+            restarts: AtomicU64::new(0),
+        };
+        appender.slot = Mutex::new(Some(Arc::new(appender.producer()?)));
+        Ok(appender)
+    }
+
+    fn producer(&self) -> KafkaResult<Producer> {
+        let (acks, health, state) = (self.acks.clone(), self.health.clone(), self.state.clone());
+        self.config.create_with_context(Reports { acks, health, state })
+    }
+
+    /// Sends the next message of the state, if there is one and none is under way; whether it did.
+    fn send_state(&self, producer: &Producer, shared: &Shared) -> bool {
+        let Some((partition, (key, value))) = self.state.take() else { return false };
+        let value = mark(shared.log_id(), &value);
+        let record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.state_topic, STATE)
+            .partition(partition as i32)
+            .key(&key[..])
+            .payload(&value[..]);
+        if let Err((error, _)) = producer.send(record) {
+            self.state.done(Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)));
+        }
+        true
     }
 
     /// Into librdkafka's bounded queue, or not at all. Copies the record.
@@ -58,10 +96,16 @@ impl Appender {
     }
 
     /// Waits until everything is acknowledged or failed.
-    pub(super) fn flush(&self, timeout: Duration) {
-        let producer = self.slot.lock().clone();
-        if let Some(producer) = producer {
-            let _ = producer.flush(timeout);
+    pub(super) fn flush(&self, shared: &Shared, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let Some(producer) = self.slot.lock().clone() else { return };
+        loop {
+            self.send_state(&producer, shared);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let _ = producer.flush(left);
+            if self.state.is_idle() || Instant::now() >= deadline {
+                return;
+            }
         }
     }
 
@@ -70,13 +114,14 @@ impl Appender {
         let mut known = 0;
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
+            self.send_state(&producer, shared);
             producer.poll(ROUND);
             known = self.know(&producer, known, shared.partitions());
             // Its error event carries the cause's code, not "fatal": the client has to be asked.
             if let Some((code, _)) = producer.client().fatal_error() {
                 drop(producer);
                 // A new producer will not be allowed to append either. The records of this one vanish without a report.
-                if words::denied(code) {
+                if !self.state.lost(code) && words::denied(code) {
                     self.health.append_failed(code);
                 }
                 self.replace(shared);
@@ -99,7 +144,7 @@ impl Appender {
     /// After a fatal error librdkafka takes nothing any more: only a new producer does. What the old one still had is
     /// lost, as any append may be.
     fn replace(&self, shared: &Shared) {
-        if let Ok(new) = producer(&self.config, &self.acks, &self.health) {
+        if let Ok(new) = self.producer() {
             let old = self.slot.lock().replace(Arc::new(new));
             self.restarts.fetch_add(1, Ordering::Relaxed);
             drop(old);
@@ -114,8 +159,4 @@ impl Appender {
             waited += ROUND;
         }
     }
-}
-
-fn producer(config: &ClientConfig, acks: &Arc<Acks>, health: &Arc<Health>) -> KafkaResult<Producer> {
-    config.create_with_context(Reports { acks: acks.clone(), health: health.clone() })
 }

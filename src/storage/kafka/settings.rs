@@ -25,7 +25,7 @@ pub enum Replication {
 /// How to reach Kafka and where the shared state lives there.
 #[derive(Clone)]
 pub struct KafkaSettings {
-    /// The log is `{topic}-claims`.
+    /// The snapshots are in the topic of this name, the log is `{topic}-claims`.
     pub topic: String,
     /// Of topics that Tidegate creates; existing ones keep theirs.
     pub partitions: u32,
@@ -95,7 +95,10 @@ pub(super) fn wrong(property: &str, message: impl Into<String>) -> SettingsError
 /// Checked settings.
 #[derive(Clone)]
 pub(super) struct Checked {
+    /// The claims.
     pub topic: String,
+    /// The snapshots.
+    pub state: String,
     pub partitions: u32,
     pub replication: Replication,
     pub consumer: ClientConfig,
@@ -221,6 +224,7 @@ impl KafkaSettings {
         let get = |name: &str, default: &str| given.get(name).copied().unwrap_or(default).to_owned();
         Ok(Checked {
             topic: self.claims_topic(),
+            state: self.topic.clone(),
             partitions: self.partitions,
             replication: self.replication,
             consumer: config.clone(),

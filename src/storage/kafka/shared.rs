@@ -2,8 +2,9 @@
 
 use super::health::Health;
 use super::queue::Queue;
+use super::state::LogId;
 use crate::lock::Mutex;
-use crate::storage::StorageEvent;
+use crate::storage::{ReadFrom, StorageEvent};
 use crossbeam::channel::{SendTimeoutError, Sender};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -20,6 +21,10 @@ pub(super) struct Shared {
     partitions: AtomicU32,
     readable: AtomicU32,
     replication: AtomicU32,
+    /// Partitions of the state topic that can be read: 0 if it is not there.
+    state_partitions: AtomicU32,
+    /// What tells the log from another one of the same name, if it is known.
+    log_id: Mutex<Option<LogId>>,
     /// One more whenever the log is another one under the same name.
     round: AtomicU64,
     /// What is to be read. One entry per partition: no queue of wishes.
@@ -29,12 +34,21 @@ pub(super) struct Shared {
     pub reader: Mutex<Option<Queue>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What is wanted of one partition.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Follow {
-    /// Another number is another round of reading.
+    /// Another number: its state is wanted again.
+    pub state: u64,
+    /// Its log is wanted.
+    pub log: Option<Wish>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// Another number is another wish, also for the same.
+    pub number: u64,
+    pub from: ReadFrom,
     pub round: u64,
-    /// The partition was followed before: a `Gap` comes first.
-    pub again: bool,
 }
 
 impl Shared {
@@ -46,6 +60,8 @@ impl Shared {
             partitions: AtomicU32::new(0),
             readable: AtomicU32::new(0),
             replication: AtomicU32::new(0),
+            state_partitions: AtomicU32::new(0),
+            log_id: Mutex::new(None),
             round: AtomicU64::new(0),
             follows: Mutex::new(BTreeMap::new()),
             changed: AtomicBool::new(false),
@@ -108,6 +124,22 @@ impl Shared {
 
     pub(super) fn replication(&self) -> u32 {
         self.replication.load(Ordering::Acquire)
+    }
+
+    pub(super) fn state_is(&self, partitions: u32) {
+        self.state_partitions.store(partitions, Ordering::Release);
+    }
+
+    pub(super) fn state_partitions(&self) -> u32 {
+        self.state_partitions.load(Ordering::Acquire)
+    }
+
+    pub(super) fn log_is(&self, id: Option<LogId>) {
+        *self.log_id.lock() = id;
+    }
+
+    pub(super) fn log_id(&self) -> Option<LogId> {
+        *self.log_id.lock()
     }
 
     pub(super) fn start_over(&self) {

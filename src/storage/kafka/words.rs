@@ -72,13 +72,27 @@ pub(super) fn topic_error(code: Code, text: &str, doing: &str, settings: &Checke
             true,
             format!(
                 "cannot {doing} the topic `{topic}`: the cluster's policy refuses it ({text}): have it created by hand, with \
-                 {} partitions, cleanup.policy=delete, retention.ms=-1",
+                 {} partitions, cleanup.policy=delete, retention.ms=604800000",
                 settings.partitions
             ),
         ),
         _ => (false, format!("cannot {doing} the topic `{topic}`: {text}")),
     };
     Problem::new(format!("{doing} {code:?}"), fatal, message)
+}
+
+/// Snapshots cannot be read or written: no trouble yet.
+pub(super) fn no_snapshots(code: Code, text: &str, doing: &str, topic: &str) -> String {
+    let text = if text.is_empty() { code.to_string() } else { plain(text).to_owned() };
+    let cure = if denied(code) {
+        format!("grant the principal Read, Write and DescribeConfigs on the topic `{topic}`, and Create unless it exists already")
+    } else {
+        "the next try may work".to_owned()
+    };
+    format!(
+        "snapshots cannot be {doing} the topic `{topic}` ({text}): {cure}; sharing goes on, but when records expire from the \
+         claims topic before a snapshot is written, processes that start then have to wait for many minutes"
+    )
 }
 
 /// Appends fail.
