@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import wire
 from cluster import Cluster
 from fleet import Fleet, boottime, cannot_be_elsewhere
 
@@ -180,6 +181,46 @@ def test_a_process_that_was_stopped_for_less_than_its_time_to_live_goes_on(one, 
         found = held(fleet)
         say(capsys, excess=found["excess"], most_of_the_other=most)
         assert most < 0.6 * PERMITS, "who is stopped holds its lock: it is not taken for dead"
+
+
+def forget(kafka):
+    """The claims lose everything that is in them now, as by retention."""
+    wire.delete_records("127.0.0.1", kafka.ports[1], "rate-limiter-state-claims", range(12))
+
+
+def test_a_stopped_process_whose_place_in_the_log_is_gone_goes_on_without_excess(one, capsys):
+    with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=2000) as fleet:
+        workers = fleet.start(3, pace=2000)
+        saturated(workers, 3)
+        workers[0].signal(signal.SIGSTOP)
+        time.sleep(5)
+        forget(one)
+        before = workers[0].last("granted")
+        workers[0].signal(signal.SIGCONT)
+        gone_on = boottime()
+        back = workers[0].until("it is back", lambda tick: tick["granted"] > before + 100)
+        # A newcomer finds a log without a beginning, too.
+        newcomer, = fleet.start(pace=2000)
+        newcomer.until("a share", lambda tick: tick["granted"] > 0)
+        found = held(fleet)
+        say(capsys, back_after_s=round((back["at"] - gone_on) / 1e9, 2), excess=found["excess"])
+
+
+@pytest.mark.parametrize("log_is_gone", [False, True])
+def test_a_fleet_that_restarts_has_shares_at_once_and_no_fresh_burst(one, capsys, log_is_gone):
+    with Fleet(one.bootstrap, PERMITS, 20 * BURST, ttl_ms=15000) as fleet:
+        saturated(fleet.start(3, pace=10000), 4)
+        fleet.stop()
+        if log_is_gone:
+            forget(one)
+        again = fleet.start(3, pace=10000)
+        firsts = [worker.until("a share", lambda tick: tick["granted"] > 0) for worker in again]
+        ready = [next(event["at"] for event in list(worker.events.queue) if event["event"] == "ready") for worker in again]
+        time.sleep(2)
+        found = held(fleet)
+        took = max(first["at"] - at for first, at in zip(firsts, ready)) / 1e9
+        say(capsys, log_is_gone=log_is_gone, shares_after_s=round(took, 2), excess=found["excess"])
+        assert took < 3
 
 
 def test_holders_go_on_without_a_refusal_when_the_leading_broker_is_killed(three, capsys):

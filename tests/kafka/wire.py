@@ -1,10 +1,12 @@
-"""The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where it ends; letting users in."""
+"""The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where it ends, removing its
+records; letting users in."""
 import socket
 import struct
 
 TIMEOUT_S = 2.0
 METADATA, VERSION = 3, 4
 LIST_OFFSETS, LATEST = 2, -1
+DELETE_RECORDS, UP_TO_THE_END = 21, -1
 DESCRIBE_QUORUM = 55
 NO_TAGS = b"\0"
 CREATE_ACLS = 30
@@ -62,6 +64,17 @@ def end_offset(host, port, topic, partition):
     read.take("i"), read.text(), read.take("i")                   # one topic, one partition
     _, error, _, offset = read.take("i"), read.take("h"), read.take("q"), read.take("q")
     return offset if error == 0 else None
+
+
+def delete_records(host, port, topic, partitions):
+    """Removes everything that is in the partitions now, as retention would, asked of their leader (DeleteRecords, version 1)."""
+    body = b"".join(struct.pack(">iq", partition, UP_TO_THE_END) for partition in partitions)
+    read = ask(host, port, struct.pack(">hhi", DELETE_RECORDS, 1, 1) + text("tidegate-tests") + struct.pack(">i", 1) + text(topic)
+               + struct.pack(">i", len(partitions)) + body + struct.pack(">i", int(TIMEOUT_S * 1000)))
+    read.take("i"), read.take("i"), read.text()                   # throttling, one topic
+    errors = [error for _, _, error in read.array(lambda: (read.take("i"), read.take("q"), read.take("h"))) if error]
+    if errors:
+        raise RuntimeError(f"the records of {topic} could not be removed: errors {errors}")
 
 
 def quorum_leader(host, port):

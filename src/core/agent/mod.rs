@@ -530,10 +530,12 @@ impl Agent {
 
     /// Drops everything held here: nothing is used that another may hold by now.
     fn lose_session(&mut self, now: Nanos, buckets: &mut dyn Buckets) {
-        if self.session.take().is_some() && !self.outbox.said_goodbye() {
+        let had_session = self.session.take().is_some();
+        if had_session && !self.outbox.said_goodbye() {
             self.counters.sessions_lost += 1;
             self.counters.lost_while_valid += u64::from(now < self.valid_until);
         }
+        self.snapshots.session_over(had_session && self.fold.sessions().is_empty());
         for mine in self.mine.values_mut() {
             if let Some(bucket) = mine.bucket {
                 buckets.forfeit(bucket, now);

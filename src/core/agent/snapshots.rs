@@ -31,6 +31,8 @@ pub(super) struct Snapshots {
     next_slot: u8,
     /// A stranger asks for one; the random number in its record chooses who answers.
     asked: Option<u64>,
+    /// The last session that ended here was this process's: as long as there is no other, it writes and answers.
+    last_out: bool,
 }
 
 impl Snapshots {
@@ -39,6 +41,10 @@ impl Snapshots {
         if self.at == Nanos::ZERO {
             self.at = now;
         }
+    }
+
+    pub(super) fn session_over(&mut self, last: bool) {
+        self.last_out = last;
     }
 
     pub(super) fn asked(&mut self, tag: u64) {
@@ -56,7 +62,8 @@ impl Agent {
     /// Starts from a snapshot found in `slot`; call before the first record, then read the log from
     /// [`Fold::next`] on. [`Agent::start`] does it.
     pub fn restore(&mut self, now: Nanos, slot: u8, fold: Fold) {
-        self.snapshots = Snapshots { offset: fold.next(), at: now, next_slot: (slot + 1) % SLOTS, asked: None };
+        self.snapshots =
+            Snapshots { offset: fold.next(), at: now, next_slot: (slot + 1) % SLOTS, ..Snapshots::default() };
         self.counters.snapshots_restored += 1;
         self.caught_up = false;
         self.start_with(now, fold);
@@ -85,6 +92,9 @@ impl Agent {
             return None;
         }
         let sessions = self.fold.sessions();
+        if sessions.is_empty() {
+            return self.snapshots.last_out.then(|| self.write_snapshot(now));
+        }
         let me = sessions.keys().position(|session| Some(*session) == self.session)? as u64;
         let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me);
         (answers || (due && me == 0)).then(|| self.write_snapshot(now))
@@ -100,8 +110,8 @@ impl Agent {
 
     fn write_snapshot(&mut self, now: Nanos) -> Vec<Chunk> {
         let slot = self.snapshots.next_slot;
-        self.snapshots =
-            Snapshots { offset: self.fold.next(), at: now, next_slot: (slot + 1) % SLOTS, ..Snapshots::default() };
+        let next_slot = (slot + 1) % SLOTS;
+        self.snapshots = Snapshots { offset: self.fold.next(), at: now, next_slot, asked: None, ..self.snapshots };
         self.counters.snapshots_written += 1;
         chunks(&self.fold, slot)
     }

@@ -204,6 +204,27 @@ fn snapshots_are_written_however_little_is_said_and_by_the_last_who_leaves() {
 }
 
 #[test]
+fn the_last_who_fell_silent_still_writes_and_answers() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(1);
+    fleet.run(2_000);
+    fleet.processes[0].demand_ms = 0;
+    fleet.run(60_000);
+    assert!(fleet.processes[0].agent.fold().sessions().is_empty(), "it has given everything back");
+    assert!(fleet.processes[0].agent.poll_snapshot(fleet.now).is_none(), "none is due yet");
+    let start = fleet.log.len();
+    let at = late(&mut fleet, &[], start, 1);
+    fleet.run(10);
+    let answer = fleet.processes[0].agent.poll_snapshot(fleet.now).expect("an answer");
+    answer.iter().for_each(|chunk| fleet.processes[at].agent.on_state(&chunk.key, &chunk.value));
+    assert!(matches!(fleet.processes[at].agent.start(fleet.now), Some(Start::At(_))));
+    fleet.processes[at].up = false;
+    fleet.log.push(Vec::new());
+    fleet.run(910_000);
+    assert!(fleet.processes[0].agent.poll_snapshot(fleet.now).is_some(), "and however little is said");
+}
+
+#[test]
 fn who_leaves_others_behind_writes_no_last_snapshot() {
     let mut fleet = Fleet::new(1_000, 100);
     fleet.join(2);

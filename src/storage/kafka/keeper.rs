@@ -217,7 +217,7 @@ impl Keeper {
             }
             State::Without(why) => {
                 mouth.shared.state_is(0);
-                self.no_state = why;
+                self.no_state = why.map(|why| settings.secrets.hide(&why));
             }
             State::Wrong(problem) => return Ok(Some(problem)),
         }
