@@ -136,7 +136,8 @@ fn processes_that_start_at_different_times_compare_their_states_and_a_contradict
     let hub = MemoryHub::new(1);
     // A heartbeat every 150 ms: digests are taken every 64 records.
     let runtimes = [(); 4].map(|()| join(&hub, Duration::from_millis(600)));
-    let keys = runtimes.each_ref().map(|runtime| hundred(runtime).key("k").unwrap());
+    let fast = Limit::token_bucket(1_000, Nanos::from_secs(1), 1_000).unwrap();
+    let keys = runtimes.each_ref().map(|runtime| runtime.limiter("fast", fast, None).unwrap().key("k").unwrap());
     let ask = || keys.iter().for_each(|key| _ = key.try_acquire(1));
     until("states are compared", || {
         ask();

@@ -68,7 +68,7 @@ fn whoever_may_use_topics_but_not_create_them_is_told_so_and_works_where_somebod
     let mine = KafkaSettings { topic: theirs.topic.clone(), ..user(&address, "ann") };
     works(mine);
     let mut granted = User::ready(theirs);
-    granted.log.follow(0);
+    granted.read(0);
     granted.append(0, "me too");
     assert_eq!(granted.records(0, 2)[1].1, b"me too");
 }
@@ -81,7 +81,7 @@ fn whoever_may_only_read_or_only_write_is_told_what_is_missing() {
         works(KafkaSettings { topic: theirs.topic.clone(), ..user(&address, "ann") });
         let topic = theirs.claims_topic();
         let mut user = User::ready(theirs);
-        user.log.follow(0);
+        user.read(0);
         user.append(0, "hello");
         denied(&user, &topic, cannot);
     }

@@ -76,6 +76,8 @@ impl Agent {
             self.liveness.heard(now, *session, self.settings.heartbeat(false));
         }
         self.digests = Digests::of(&fold);
+        // Nobody defines again what stands in it.
+        self.defined.extend(fold.limits().map(|(id, _)| id));
         self.fold = fold;
         self.await_all();
     }
