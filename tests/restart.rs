@@ -71,8 +71,9 @@ fn a_fleet_that_restarts_when_the_log_has_lost_everything_finds_it_in_the_snapsh
     let hub = MemoryHub::new(1);
     let runtime = join(&hub, Duration::from_secs(15));
     let limiter = hundred(&runtime);
-    limiter.set_limit(Limit::token_bucket(90, DAY, 90).unwrap(), SOON).unwrap();
     let key = limiter.key("k").unwrap();
+    take(&key, 1);
+    limiter.set_limit(Limit::token_bucket(90, DAY, 90).unwrap(), SOON).unwrap();
     take(&key, 50);
     drop((key, limiter));
     runtime.close(SOON).unwrap();
@@ -162,4 +163,18 @@ fn processes_that_start_at_different_times_compare_their_states_and_a_contradict
     });
     let later: u64 = runtimes.iter().map(|runtime| runtime.metrics().gaps).sum();
     assert!(later <= gaps + 4, "an old lie is not answered for ever: {gaps}, then {later}");
+}
+
+#[test]
+fn more_keys_than_fit_into_a_record_are_given_back_and_found_again() {
+    let hub = MemoryHub::new(1);
+    let runtime = join(&hub, Duration::from_secs(15));
+    let limiter = hundred(&runtime);
+    let keys: Vec<Key> = (0..1_000).map(|i| limiter.key(&i.to_string()).unwrap()).collect();
+    keys.iter().for_each(|key| take(key, 1));
+    drop((keys, limiter));
+    runtime.close(SOON).unwrap();
+    let runtime = join(&hub, Duration::from_secs(15));
+    let limiter = hundred(&runtime);
+    assert!([0, 500, 999].iter().all(|i| rest(&limiter.key(&i.to_string()).unwrap()) == 99));
 }

@@ -205,7 +205,8 @@ fn a_late_copy_of_a_reset_does_no_harm_to_who_came_after_it() {
     let mut fold = run(two());
     let reset = stranger(vec![Op::Reset { from: 2 }]);
     fold.apply(2, &reset);
-    fold.apply(3, &hello(12, vec![define(1, ALL, 1000), claim(0, 0, 600)]));
+    let layout = Op::Layout { previous: 0, partitions: 1 };
+    fold.apply(3, &hello(12, vec![layout, define(1, ALL, 1000), claim(0, 0, 600)]));
     let before = fold.clone();
     fold.apply(4, &reset);
     assert_eq!((share(&fold, 3), &fold.buckets), (ALL, &before.buckets));
@@ -217,6 +218,9 @@ fn after_a_reset_a_bucket_holds_what_its_limit_mints_while_nobody_spent_and_no_m
         let mut fold = run(two());
         fold.apply(2, &stranger(vec![Op::Reset { from: 2 }]));
         fold.apply(3, &hello(12, vec![define(1, rate, 1000), claim(0, 0, 600)]));
+        assert!(fold.bucket(BUCKET).is_none(), "nobody can tell what is open here before the partitions are counted");
+        let layout = Op::Layout { previous: 0, partitions: 1 };
+        fold.apply(4, &said(3, 12, 2, vec![layout, claim(0, 0, 600)]));
         fold.bucket(BUCKET).unwrap().lease(3).unwrap().granted.tokens
     };
     // 1000 micro-permits in a minute are 16,666 nano-permits per second.

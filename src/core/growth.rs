@@ -71,7 +71,11 @@ impl Growth {
         for (partition, home) in homes.iter_mut() {
             let agent = home.as_mut();
             let is_directory = *partition == DIRECTORY;
-            agent.set_layout(if is_directory { &proposal } else { &self.history }, *partition, proposes && is_directory);
+            agent.set_layout(
+                if is_directory { &proposal } else { &self.history },
+                *partition,
+                proposes && is_directory,
+            );
             let from = agent.awaited();
             if !from.is_empty() {
                 awaited.insert(*partition, from);

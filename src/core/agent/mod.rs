@@ -362,6 +362,11 @@ impl Agent {
             self.snapshots.asked(record.tag);
         }
         let applied = self.fold.apply(offset, &record);
+        if record.sender == Sender::Stranger && !record.ops.is_empty() {
+            // If it counted, nothing of what this process waits for, or was about to open, is known any more.
+            self.outbox.openings.clear();
+            self.await_all();
+        }
         self.digests.touched(&applied.touched);
         self.digests.mark(&self.fold);
         let opened = self.note_moves(&record);

@@ -187,9 +187,8 @@ impl Agent {
         let mut defined = BTreeSet::new();
         let mut room = CARRIED_MAX;
         for (from, opening) in self.outbox.openings.iter().take(OPENINGS_MAX) {
-            let newer = |(id, limit): &&(u128, LimitNumbers)| {
-                fold.limit(*id).is_none_or(|known| known.version < limit.version)
-            };
+            let newer =
+                |(id, limit): &&(u128, LimitNumbers)| fold.limit(*id).is_none_or(|known| known.version < limit.version);
             let mut complete = true;
             for (id, limit) in opening.limits.iter().filter(newer) {
                 complete = false;

@@ -166,7 +166,9 @@ impl Agent {
             };
         }
         let in_flight = self.outbox.in_flight();
-        let goodbye = self.closing && !self.outbox.said_goodbye();
+        // It does not wait for what is in flight, if what is left can be said together with it.
+        let left = self.dirty.len() + self.outbox.flights.iter().map(|flight| flight.claims.len()).sum::<usize>();
+        let goodbye = self.closing && !self.outbox.said_goodbye() && left <= CLAIMS_MAX;
         if in_flight && !overdue && !goodbye {
             return None;
         }
@@ -334,7 +336,9 @@ impl Agent {
             mine.use_.claimed_at = now;
         }
         // A requeue that is lost is not said again: the next turn comes by itself.
-        let here = self.is_defining() || self.is_moving() || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
+        let here = self.is_defining()
+            || self.is_moving()
+            || self.mine.values().any(|mine| mine.want > Rate::ZERO || mine.born.is_some());
         if matches!(sender, Sender::Session(_)) && (self.closing || !here) && self.dirty.is_empty() {
             ops.push(Op::Bye);
             self.outbox.goodbye = Some(seq);

@@ -31,7 +31,7 @@ pub(super) struct Snapshots {
     next_slot: u8,
     /// A stranger asks for one; the random number in its record chooses who answers.
     asked: Option<u64>,
-    /// The last session that ended here was this process's: as long as there is no other, it writes and answers.
+    /// The last session that ended here was this process's: as long as there is no other, it writes.
     last_out: bool,
 }
 
@@ -95,7 +95,9 @@ impl Agent {
         }
         let sessions = self.fold.sessions();
         if sessions.is_empty() {
-            return self.snapshots.last_out.then(|| self.write_snapshot(now));
+            // Nobody is chosen: whoever knows the state answers. Of the directory, which all read, most have no session.
+            let answers = asked.is_some() && self.caught_up;
+            return (answers || (due && self.snapshots.last_out)).then(|| self.write_snapshot(now));
         }
         let me = sessions.keys().position(|session| Some(*session) == self.session)? as u64;
         let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me);
