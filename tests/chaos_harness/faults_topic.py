@@ -1,5 +1,43 @@
-"""Faults of the topics themselves: partitions added under load, a topic that is deleted and made again, retention.
-
-The place for them; none yet. Each is a function like those of faults_brokers.py: `world.kafka` is the cluster, `world.limits`
-knows each limit's `partition`; call `world.find_partitions()` after keys have moved.
+"""Faults of the topics themselves. A topic that is deleted is none of them: what it said about the shares is gone, and with
+it the promise (docs/internals/protocol.md, "Assumed").
 """
+import signal
+
+import wire
+from kinds import Hold, kind
+
+TOPIC = "rate-limiter-state"
+CLAIMS = f"{TOPIC}-claims"
+PARTITIONS_MAX = 60
+# The topics are looked at every 30 s.
+NOTICED_S = 35
+
+
+def broker(world, node):
+    return world.kafka.host(node), world.kafka.ports[node]
+
+
+@kind("add-partitions", "partitions added to the topic", 60)
+def add_partitions(world, draw):
+    kafka = world.kafka
+    has = len(kafka.metadata([CLAIMS])["topics"][CLAIMS])
+    wanted = has + draw.randrange(4, 13)
+    if wanted > PARTITIONS_MAX:
+        yield Hold(0, to=[TOPIC], note=f"{has} partitions are enough")
+        return
+    wire.create_partitions(*broker(world, kafka.alive()[0]), TOPIC, wanted)
+    yield Hold(NOTICED_S, to=[TOPIC], note=f"{has} to {wanted} partitions")
+    world.find_partitions()
+
+
+@kind("remove-records", "everything read so far removed from the log, while one process is stopped", 30)
+def remove_records(world, draw):
+    kafka, (client,) = world.kafka, world.draw_clients(draw, 1)
+    client.signal(signal.SIGSTOP)
+    yield Hold(draw.uniform(0.5, 2) * world.ttl_s, to=[client], away=[client])
+    for limit in world.limits:
+        leader = kafka.leader(CLAIMS, limit.partition)
+        if leader:
+            wire.delete_records(*broker(world, leader), CLAIMS, [limit.partition])
+    client.signal(signal.SIGCONT)
+    yield Hold(1, to=[client], away=[client])

@@ -1,5 +1,5 @@
 """The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where it ends, removing its
-records; letting users in."""
+records, adding partitions; letting users in."""
 import socket
 import struct
 
@@ -9,6 +9,7 @@ LIST_OFFSETS, LATEST = 2, -1
 DELETE_RECORDS, UP_TO_THE_END = 21, -1
 DESCRIBE_QUORUM = 55
 NO_TAGS = b"\0"
+CREATE_PARTITIONS, ANYWHERE = 37, -1
 CREATE_ACLS = 30
 TOPIC, PREFIXED, ALLOW = 2, 4, 3
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
@@ -75,6 +76,16 @@ def delete_records(host, port, topic, partitions):
     errors = [error for _, _, error in read.array(lambda: (read.take("i"), read.take("q"), read.take("h"))) if error]
     if errors:
         raise RuntimeError(f"the records of {topic} could not be removed: errors {errors}")
+
+
+def create_partitions(host, port, topic, partitions):
+    """Gives a topic so many partitions in all (CreatePartitions, version 0): what `kafka-topics --alter --partitions` does."""
+    read = ask(host, port, struct.pack(">hhi", CREATE_PARTITIONS, 0, 1) + text("tidegate-tests") + struct.pack(">i", 1) + text(topic)
+               + struct.pack(">iii?", partitions, ANYWHERE, int(TIMEOUT_S * 1000), False))
+    read.take("i")                                                # throttling
+    for _, error, why in read.array(lambda: (read.text(), read.take("h"), read.text())):
+        if error:
+            raise RuntimeError(f"{topic} did not get {partitions} partitions: {why or error}")
 
 
 def quorum_leader(host, port):

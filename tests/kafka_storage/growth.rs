@@ -3,7 +3,59 @@
 use crate::harness::*;
 use rdkafka::admin::NewPartitions;
 use std::time::{Duration, Instant};
-use tidegate::storage::StorageEvent;
+use tidegate::storage::{LogStore, ReadFrom, StorageEvent};
+
+/// How many partitions the topic `name` has.
+fn partitions(address: &str, name: &str) -> usize {
+    let consumer: rdkafka::consumer::BaseConsumer =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let metadata = rdkafka::consumer::Consumer::fetch_metadata(&consumer, Some(name), Duration::from_secs(10)).unwrap();
+    metadata.topics()[0].partitions().len()
+}
+
+#[test]
+fn either_topic_is_given_as_many_partitions_as_the_other() {
+    let Some(address) = kafka() else { return };
+    for grown_is_claims in [true, false] {
+        let settings = fresh(&address);
+        let names = [settings.claims_topic(), settings.topic.clone()];
+        drop(User::ready(settings.clone()));
+        let (grown, other) = if grown_is_claims { (&names[0], &names[1]) } else { (&names[1], &names[0]) };
+        assert_eq!((partitions(&address, grown), partitions(&address, other)), (12, 12));
+        let (admin, options) = admin(&address);
+        wait(admin.create_partitions([&NewPartitions::new(grown, 15)], &options)).unwrap()[0].as_ref().unwrap();
+        let user = User::open(settings);
+        let event = user.until(|event| matches!(event, StorageEvent::Topics { .. }));
+        assert_eq!(event, StorageEvent::Topics { partitions: 15, replication: 1 });
+        assert_eq!(partitions(&address, other), 15);
+    }
+}
+
+#[test]
+fn a_partition_that_was_followed_before_it_existed_is_read_and_written_when_it_does() {
+    let Some(address) = kafka() else { return };
+    let settings = fresh(&address);
+    let mut user = User::ready(settings.clone());
+    user.log.follow(13);
+    let (admin, options) = admin(&address);
+    let claims = settings.claims_topic();
+    wait(admin.create_partitions([&NewPartitions::new(&claims, 14)], &options)).unwrap()[0].as_ref().unwrap();
+    user.log.look();
+    user.until(|event| *event == StorageEvent::Topics { partitions: 14, replication: 1 });
+    user.until(|event| *event == StorageEvent::StateRead { partition: 13 });
+    user.log.read_from(13, ReadFrom::Offset(0), 1);
+    user.until(|event| *event == StorageEvent::CaughtUp { partition: 13 });
+    // The producer asks for the new partitions by itself: until then it refuses them.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        user.log.append(13, b"hello".to_vec());
+        let read = user.events.recv_timeout(Duration::from_millis(200));
+        if matches!(read, Ok(StorageEvent::Record { partition: 13, .. })) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the new partition can be written");
+    }
+}
 
 #[test]
 fn added_partitions_are_reported() {

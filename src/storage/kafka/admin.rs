@@ -222,6 +222,43 @@ impl Admin {
         Ok(())
     }
 
+    /// Gives the topic so many partitions; fine if it has them already.
+    pub(super) fn grow(&self, partitions: u32, waiting: Waiting<'_>) -> Result<(), Failed> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS as OP;
+        // SAFETY: the name ends with a zero, and is copied.
+        let more = unsafe {
+            sys::rd_kafka_NewPartitions_new(self.topic.as_ptr(), partitions as usize, ptr::null_mut(), 0)
+        };
+        if more.is_null() {
+            return Err(Failed::Kafka(Code::InvalidArgument, "the client refuses the number of partitions".into()));
+        }
+        let answer = self.ask(
+            OP,
+            // SAFETY: client, options and queue are alive; what is wanted is copied by the call.
+            |options, queue| unsafe {
+                sys::rd_kafka_CreatePartitions(self.raw(), [more].as_mut_ptr(), 1, options, queue);
+                sys::rd_kafka_NewPartitions_destroy(more);
+            },
+            waiting,
+        )?;
+        // SAFETY: the result belongs to the event.
+        let (code, said) = unsafe {
+            let mut count = 0;
+            let result = sys::rd_kafka_event_CreatePartitions_result(answer.raw());
+            let topics = sys::rd_kafka_CreatePartitions_result_topics(result, &mut count);
+            if count == 0 {
+                return Ok(());
+            }
+            let topic = *topics;
+            (Code::from(sys::rd_kafka_topic_result_error(topic)), text(sys::rd_kafka_topic_result_error_string(topic)))
+        };
+        match code {
+            // Somebody was faster.
+            Code::NoError | Code::InvalidPartitions => Ok(()),
+            code => Err(Failed::Kafka(code, if said.is_empty() { code.to_string() } else { said })),
+        }
+    }
+
     /// The topic's settings by name.
     pub(super) fn settings(&self, waiting: Waiting<'_>) -> Result<BTreeMap<String, String>, Failed> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS as OP;

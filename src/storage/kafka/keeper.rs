@@ -207,9 +207,25 @@ impl Keeper {
         };
         match self.state.look(&like, &mut |waited| mouth.waiting(waited, settings)).map_err(|e| (e, "read"))? {
             State::There(partitions, warning) => {
-                mouth.shared.state_is(partitions);
+                mouth.shared.state_is(partitions.min(topic.partitions));
                 mouth.warn(warning);
                 self.no_state = None;
+                if partitions < topic.partitions {
+                    self.no_state = Some(words::few_partitions(&settings.state, partitions, topic.partitions));
+                }
+                if controller && partitions > topic.partitions {
+                    // It was given more, as the one that people know by name: the claims follow.
+                    match admin.grow(partitions, &mut |waited| mouth.waiting(waited, settings)) {
+                        Ok(()) => {
+                            mouth.shared.health.look();
+                            return Ok(None);
+                        }
+                        Err(Failed::Stopped) => return Err((Failed::Stopped, "read")),
+                        Err(Failed::Kafka(..)) => {
+                            self.no_state = Some(words::few_partitions(&settings.topic, topic.partitions, partitions));
+                        }
+                    }
+                }
             }
             State::Soon => {
                 mouth.shared.health.look();

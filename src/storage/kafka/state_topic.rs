@@ -86,6 +86,18 @@ impl StateTopic {
             }
             self.checked = true;
         }
+        if like.controller && topic.partitions < like.partitions {
+            // The claims topic was given more: their snapshots need a place, and can do without for a while.
+            return match self.admin.grow(like.partitions, waiting) {
+                Ok(()) if self.looks < NEWBORN => {
+                    self.looks += 1;
+                    Ok(State::Soon)
+                }
+                Err(Failed::Stopped) => Err(Failed::Stopped),
+                _ => Ok(State::There(topic.partitions, warning)),
+            };
+        }
+        self.looks = 0;
         Ok(State::There(topic.partitions, warning))
     }
 }

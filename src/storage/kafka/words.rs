@@ -95,6 +95,14 @@ pub(super) fn no_snapshots(code: Code, text: &str, doing: &str, topic: &str) -> 
     )
 }
 
+/// One of the two topics was given more partitions, and the other could not be.
+pub(super) fn few_partitions(topic: &str, has: u32, needs: u32) -> String {
+    format!(
+        "the topic `{topic}` has {has} partitions and should have {needs}, as the topic beside it: run kafka-topics.sh --alter \
+         --topic {topic} --partitions {needs}, or grant the principal Alter on it"
+    )
+}
+
 /// Appends fail.
 pub(super) fn append_error(code: Code, settings: &Checked) -> Problem {
     let topic = &settings.topic;
