@@ -61,7 +61,29 @@ fn a_limit_changed_before_the_growth_is_in_force_in_the_added_partitions() {
     for n in 0..20 {
         let key = limiter.key(&format!("key-{n}")).unwrap();
         assert!(key.acquire(1, SOON).is_granted());
-        assert_eq!(key.status().unwrap().share.burst.whole(), 7);
+        let status = key.status().unwrap();
+        assert_eq!(status.share.burst.whole(), 7, "{n}: {status:?}");
     }
     assert!((1..16).any(|partition| hub.records(partition) > 0));
+}
+
+#[test]
+fn a_key_that_ended_before_it_was_looked_at_is_not_taken_for_the_one_in_its_place() {
+    let hub = MemoryHub::new(1);
+    hub.set_down(true);
+    let (first, second) = (join(&hub, TTL), join(&hub, TTL));
+    let limiters = [&first, &second].map(|runtime| runtime.limiter("reused", per_second(1_000, 100), None).unwrap());
+    for round in 0..50 {
+        let ended = limiters[0].key(&format!("ended-{round}")).unwrap();
+        ended.try_acquire(1);
+        drop(ended);
+    }
+    // The thread of the first ends them within a tenth of a second; nothing tells when.
+    std::thread::sleep(Duration::from_millis(200));
+    let keys: Vec<Key> = (0..50).map(|n| limiters[1].key(&format!("key-{n}")).unwrap()).collect();
+    hub.set_down(false);
+    for key in keys {
+        assert!(key.acquire(1, SOON).is_granted());
+        assert_eq!(key.status().unwrap().processes, 1, "nobody else asked for it");
+    }
 }

@@ -287,11 +287,14 @@ impl Driver {
         }
         self.looked_at = now;
         for index in told {
+            // Meanwhile it may have ended, and its place may be another runtime's.
+            let is_mine = |slot: &slot::Slot| slot.cold.lock().as_ref().is_some_and(|cold| cold.owner.is_at(&self.desk));
+            if !slot::get(index).is_some_and(is_mine) {
+                continue;
+            }
             let Some(partition) = self.place(index, now, storage) else {
                 // No partition to go to yet: it stays flagged.
-                if slot::get(index).is_some_and(|slot| slot.cold.lock().is_some()) {
-                    self.hot.push(index);
-                }
+                self.hot.push(index);
                 continue;
             };
             let (Some(slot), Some(home)) = (slot::get(index), self.homes.get_mut(&partition)) else { continue };

@@ -4,7 +4,7 @@ use super::clock::{self, Clock};
 use super::driver::Driver;
 use super::keys::{Keys, NoKey};
 use super::limit_of::LimitOf;
-use super::link::Link;
+use super::link::{Desk, Link};
 use super::report::{Metrics, Report};
 use super::slot::{self, KeyId};
 use super::validity::OwnValidity;
@@ -125,6 +125,11 @@ impl Inner {
     /// Whether it belongs to a process that this one was forked from: its locks must not be touched, nor dropped.
     pub(super) fn is_of_another_process(&self) -> bool {
         self.forks != fork::count()
+    }
+
+    /// Whether `desk` is the one that it shares with its thread.
+    pub(super) fn is_at(&self, desk: &Arc<Desk>) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_at(desk))
     }
 
     /// Whether it can be used from this process.

@@ -87,6 +87,11 @@ pub(super) fn link() -> Result<(Link, Far, Sender<StorageEvent>), Error> {
 }
 
 impl Link {
+    /// Whether `desk` is the one between caller and thread here.
+    pub(super) fn is_at(&self, desk: &Arc<Desk>) -> bool {
+        Arc::ptr_eq(&self.desk, desk)
+    }
+
     /// Starts the thread for `inner`.
     pub(super) fn start(
         &self,
