@@ -288,7 +288,8 @@ impl Driver {
         self.looked_at = now;
         for index in told {
             // Meanwhile it may have ended, and its place may be another runtime's.
-            let is_mine = |slot: &slot::Slot| slot.cold.lock().as_ref().is_some_and(|cold| cold.owner.is_at(&self.desk));
+            let is_mine =
+                |slot: &slot::Slot| slot.cold.lock().as_ref().is_some_and(|cold| cold.owner.is_at(&self.desk));
             if !slot::get(index).is_some_and(is_mine) {
                 continue;
             }

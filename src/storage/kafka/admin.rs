@@ -226,9 +226,8 @@ impl Admin {
     pub(super) fn grow(&self, partitions: u32, waiting: Waiting<'_>) -> Result<(), Failed> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS as OP;
         // SAFETY: the name ends with a zero, and is copied.
-        let more = unsafe {
-            sys::rd_kafka_NewPartitions_new(self.topic.as_ptr(), partitions as usize, ptr::null_mut(), 0)
-        };
+        let more =
+            unsafe { sys::rd_kafka_NewPartitions_new(self.topic.as_ptr(), partitions as usize, ptr::null_mut(), 0) };
         if more.is_null() {
             return Err(Failed::Kafka(Code::InvalidArgument, "the client refuses the number of partitions".into()));
         }
