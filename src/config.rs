@@ -36,7 +36,7 @@ const PROPERTIES: &[Property] = &[
     Property {
         name: "partitions",
         default: "12",
-        what: "partitions of the topics when Tidegate creates them; existing topics keep theirs",
+        what: "partitions of the topics when Tidegate creates them; more can be added while processes run: keys move by themselves",
         check: |value| number(value, 1, 4_096, "expected a number from 1 to 4096"),
     },
     Property {

@@ -214,24 +214,6 @@ fn a_state_topic_that_expires_is_trouble_until_somebody_mends_it() {
 }
 
 #[test]
-fn a_state_topic_with_fewer_partitions_serves_those_that_it_has() {
-    let Some(address) = kafka() else { return };
-    let settings = fresh(&address);
-    let (admin, options) = admin(&address);
-    let topic = NewTopic::new(&settings.topic, 1, TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
-    wait(admin.create_topics([&topic], &options)).unwrap()[0].as_ref().unwrap();
-    let mut user = User::ready(settings.clone());
-    for partition in [0, 1] {
-        user.log.write_state(partition, vec![message("a", "1")]);
-    }
-    user.log.close(Duration::from_secs(10));
-    let mut late = User::ready(settings);
-    assert_eq!((late.state(0), late.state(1)), (vec![message("a", "1")], vec![]));
-    late.read(1);
-    late.caught_up(1);
-}
-
-#[test]
 fn snapshots_that_cannot_be_written_are_a_warning_that_says_what_it_may_come_to_and_sharing_goes_on() {
     let Some(address) = kafka() else { return };
     let settings = fresh(&address);
