@@ -236,9 +236,10 @@ impl Fold {
         self.layout.partitions() >= partitions && self.layout.is_whole() && self.leaving.is_empty()
     }
 
-    /// What a log of `partitions` puts into `home`, and is not as if nobody had touched it.
-    pub fn moving_to(&self, home: u32, partitions: u32) -> Vec<Carried> {
-        let moving = |id: &BucketId| !self.layout.has(*id) && partition_of(*id, partitions) == home;
+    /// What lives here in a log of `before` partitions and in `home` in one of `partitions`, and is not as if nobody had
+    /// touched it. What left with an earlier growth stands here still, and is none of it.
+    pub fn moving_to(&self, home: u32, before: u32, partitions: u32) -> Vec<Carried> {
+        let moving = |id: &BucketId| self.layout.had(*id, before) && partition_of(*id, partitions) == home;
         let buckets = self.buckets.iter().filter(|(id, _)| moving(id));
         buckets.map(|(id, shared)| Carried { bucket: *id, limit: shared.limit, pool: shared.pool }).collect()
     }

@@ -50,10 +50,13 @@ impl Layout {
 
     /// Whether a bucket that lived here when the partition came to be still does.
     pub fn has(&self, id: BucketId) -> bool {
-        match (self.steps.first(), self.steps.last()) {
-            (Some(first), Some(last)) => first == last || partition_of(id, *first) == partition_of(id, *last),
-            _ => true,
-        }
+        self.steps.last().is_none_or(|last| self.had(id, *last))
+    }
+
+    /// Whether it did in a log of so many partitions.
+    pub fn had(&self, id: BucketId, partitions: u32) -> bool {
+        let first = self.steps.first().copied().unwrap_or(partitions);
+        first == partitions || partition_of(id, first) == partition_of(id, partitions)
     }
 
     /// The partition that a bucket came from; `None`: from nowhere, this partition is as old as the log.

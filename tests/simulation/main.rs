@@ -32,7 +32,7 @@ use std::sync::Mutex;
 use world::World;
 
 const SEEDS: u64 = 200;
-const GROWTH_SEEDS: u64 = 40;
+const GROWTH_SEEDS: u64 = 240;
 /// Longest pause of a moved key when nothing goes wrong: promised in docs/internals/protocol.md.
 const PAUSE_MAX: f64 = 1.0; // s
 

@@ -91,12 +91,12 @@ impl Agent {
 
     /// Opens this partition for what came from `from`, which was seen drained in `source`.
     pub fn open(&mut self, partition: u32, from: u32, source: &Fold) {
-        let Some((_, count)) = self.moving.chain.first().copied() else { return };
+        let Some((before, count)) = self.moving.chain.first().copied() else { return };
         let layout = self.fold.layout();
         let done = layout.partitions() > 0 && layout.is_opened(from);
         if source.is_drained(count) && !done {
             let limits = source.limits().collect();
-            self.outbox.openings.insert(from, Opening { carried: source.moving_to(partition, count), limits });
+            self.outbox.openings.insert(from, Opening { carried: source.moving_to(partition, before, count), limits });
         }
     }
 
