@@ -27,24 +27,24 @@ def kill_client_and_restart(world, draw):
     yield Hold(1, to=victims)
 
 
-@kind("stop-client-short", "SIGSTOP of clients for less than the time-to-live", 10, "goes on")
-def stop_short(world, draw):
+def stop(world, draw, least, most):
+    """For a time between these parts of the time-to-live."""
     victims = world.draw_clients(draw, draw.randint(1, 3))
     for client in victims:
         client.signal(signal.SIGSTOP)
-    yield Hold(world.ttl_s * draw.uniform(0.1, 0.8), to=victims, away=victims)
+    yield Hold(world.ttl_s * draw.uniform(least, most), to=victims, away=victims)
     for client in victims:
         client.signal(signal.SIGCONT)
+
+
+@kind("stop-client-short", "SIGSTOP of clients for less than the time-to-live", 10, "goes on")
+def stop_short(world, draw):
+    yield from stop(world, draw, 0.1, 0.8)
 
 
 @kind("stop-client-long", "SIGSTOP of clients for longer than the time-to-live", 18, "spends nothing of what others got")
 def stop_long(world, draw):
-    victims = world.draw_clients(draw, draw.randint(1, 3))
-    for client in victims:
-        client.signal(signal.SIGSTOP)
-    yield Hold(world.ttl_s * draw.uniform(1.3, 2.5), to=victims, away=victims)
-    for client in victims:
-        client.signal(signal.SIGCONT)
+    yield from stop(world, draw, 1.3, 2.5)
 
 
 @kind("stop-client-pulses", "SIGSTOP and SIGCONT of a client in quick succession", 12, "goes on")

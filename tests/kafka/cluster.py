@@ -259,11 +259,11 @@ min.insync.replicas={insync}
         return None
 
     def end_offsets(self, topic):
-        """Where each partition ends now."""
+        """Where each partition ends now; None of one that has no leader or would not say."""
         found = {}
         for partition, state in self.metadata([topic])["topics"].get(topic, {}).items():
             leader = state["leader"]
-            found[partition] = wire.end_offset(self.host(leader), self.ports[leader], topic, partition)
+            found[partition] = wire.end_offset(self.host(leader), self.ports[leader], topic, partition) if leader in self.ports else None
         return found
 
     def alive(self):

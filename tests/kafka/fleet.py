@@ -155,13 +155,16 @@ class Fleet:
             raise AssertionError(f"tidegate check: {done.stderr}")
         return json.loads(done.stdout)
 
-    def use(self, start, end):
-        """What was admitted between two times, as a part of what the rate allows in that time."""
-        admitted = 0
+    def admissions(self):
+        """What was admitted, by worker: when (CLOCK_BOOTTIME in ns), and how many permits."""
         for worker in self.workers:
             with open(worker.file, "rb") as file:
                 numbers = array.array("Q", file.read()[: os.path.getsize(worker.file) // 24 * 24])
-            admitted += sum(permits for at, permits in zip(numbers[1::3], numbers[2::3]) if start <= at < end)
+            yield from zip(numbers[1::3], numbers[2::3])
+
+    def use(self, start, end):
+        """What was admitted between two times, as a part of what the rate allows in that time."""
+        admitted = sum(permits for at, permits in self.admissions() if start <= at < end)
         return admitted / (self.limit["permits"] * (end - start) / (self.limit["period_ms"] * 1e6))
 
     def __enter__(self):

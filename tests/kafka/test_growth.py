@@ -1,7 +1,5 @@
 """Partitions are added while processes share limits, with nothing restarted: the seed's `kafka-topics --alter --partitions 24`."""
-import array
 import json
-import os
 import time
 
 import pytest
@@ -25,25 +23,9 @@ def one():
         yield kafka
 
 
-def admissions(fleet):
-    """When each permit was admitted, by CLOCK_BOOTTIME in ns."""
-    times = []
-    for worker in fleet.workers:
-        with open(worker.file, "rb") as file:
-            numbers = array.array("Q", file.read()[: os.path.getsize(worker.file) // 24 * 24])
-        times += numbers[1::3]
-    return sorted(times)
-
-
 def longest_pause(times, start, end):
     inside = [start, *(at for at in times if start <= at < end), end]
     return max(after - before for before, after in zip(inside, inside[1:])) / 1e9
-
-
-def written(kafka, partitions):
-    """Records in these partitions of the claims."""
-    port = next(iter(kafka.ports.values()))
-    return {partition: wire.end_offset("127.0.0.1", port, f"{TOPIC}-claims", partition) for partition in partitions}
 
 
 @pytest.mark.parametrize("grown", [TOPIC, f"{TOPIC}-claims"])
@@ -62,7 +44,7 @@ def test_partitions_are_added_under_load_and_no_limit_is_exceeded(one, grown, ca
         before, noticed = time.monotonic(), None
         while noticed is None and time.monotonic() - before < NOTICED_S:
             time.sleep(0.5)
-            if any(end for end in written(one, range(12, 24)).values()):
+            if any(one.end_offsets(f"{TOPIC}-claims").get(partition) for partition in range(12, 24)):
                 noticed = time.monotonic() - before
         assert noticed is not None, f"not within {NOTICED_S} s: a key in an added partition"
         time.sleep(5)
@@ -72,7 +54,7 @@ def test_partitions_are_added_under_load_and_no_limit_is_exceeded(one, grown, ca
         for fleet in fleets:
             fleet.stop()
         excess = [fleet.check()["excess"] for fleet in fleets]
-        pauses = [longest_pause(admissions(fleet), start, end) for fleet in fleets]
+        pauses = [longest_pause(sorted(at for at, _ in fleet.admissions()), start, end) for fleet in fleets]
         use = [fleet.use(start, end) for fleet in fleets]
         with capsys.disabled():
             print("\n   " + json.dumps({"grown": grown, "noticed_s": round(noticed, 1), "excess": excess,
