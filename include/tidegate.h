@@ -136,6 +136,12 @@
 // There is no share yet, or no more.
 #define TIDEGATE_BASIS_NO_SHARE 4
 
+// Most tiers of a limiter.
+#define TIDEGATE_TIERS_MAX 8
+
+// Most dimensions of a context.
+#define TIDEGATE_SCOPES_MAX 64
+
 // Decisions are made from shares that are renewed, or from local limits.
 #define TIDEGATE_HEALTH_OK 0
 
@@ -157,6 +163,9 @@
 // Apache Kafka.
 #define TIDEGATE_STORAGE_KAFKA 2
 
+// A clock that stands still until it is told to advance: with it, an application tests its own limits without sleeping.
+typedef struct tidegate_clock_t tidegate_clock_t;
+
 // A set of properties to open a runtime with.
 typedef struct tidegate_config_t tidegate_config_t;
 
@@ -164,7 +173,7 @@ typedef struct tidegate_config_t tidegate_config_t;
 // `f(call(.., &error), error)` C may read `error` before it makes the call.
 typedef struct tidegate_error_t tidegate_error_t;
 
-// A named limit. Keeps its runtime open.
+// A named limit, or several that are kept at once. Keeps its runtime open.
 typedef struct tidegate_limiter_t tidegate_limiter_t;
 
 // Storage, background thread and clock; usually one per process.
@@ -233,6 +242,38 @@ typedef struct {
   // Calls of tidegate_key_acquire() that wait now, in this process.
   uint32_t waiting;
 } tidegate_key_status_t;
+
+// One of the limits that a limiter keeps at once.
+typedef struct {
+  // sizeof(tidegate_tier_t)
+  uint32_t struct_size;
+  // 0
+  uint32_t reserved;
+  // For people; each tier has another.
+  const char *name;
+  // Bytes of it; 1 to 1024.
+  uint64_t name_len;
+  // The dimension whose every value has a bucket of its own, such as "topic"; NULL = one bucket for everybody.
+  const char *scope;
+  // Bytes of it; up to 1024.
+  uint64_t scope_len;
+  // Rate, burst and outage policy of each bucket.
+  const tidegate_limit_t *limit;
+  // What one permit costs here, up to 1000000; 0 = 1.
+  uint64_t weight;
+} tidegate_tier_t;
+
+// One dimension of a context and its value. Its layout is frozen for this ABI: 32 bytes.
+typedef struct {
+  // Such as "topic".
+  const char *dimension;
+  // Bytes of it.
+  uint64_t dimension_len;
+  // Such as "orders".
+  const char *value;
+  // Bytes of it; up to 1024.
+  uint64_t value_len;
+} tidegate_scope_t;
 
 // What the storage knows about itself.
 typedef struct {
@@ -385,11 +426,26 @@ tidegate_status_t tidegate_limiter_set_limit(tidegate_limiter_t *limiter,
                                              uint64_t timeout_ns,
                                              tidegate_error_t **error_out);
 
+// tidegate_limiter_set_limit() of one tier, counted from 0.
+tidegate_status_t tidegate_limiter_set_tier_limit(tidegate_limiter_t *limiter,
+                                                  uint32_t tier,
+                                                  const tidegate_limit_t *limit,
+                                                  uint64_t timeout_ns,
+                                                  tidegate_error_t **error_out);
+
+// How many tiers a limiter has: 1 for a plain one, 0 for NULL.
+uint32_t tidegate_limiter_tier_count(const tidegate_limiter_t *limiter);
+
+// The name of a tier, counted from 0 as in tidegate_decision_t.tier; lives as long as `limiter`. "" where there is none.
+const char *tidegate_limiter_tier_name(const tidegate_limiter_t *limiter,
+                                       uint32_t tier);
+
 // Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
 void tidegate_limiter_free(tidegate_limiter_t *limiter);
 
-// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a bucket of its own.
-// Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
+// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a
+// bucket of its own. With several tiers it is the value of their only dimension: TIDEGATE_E_ARGUMENT if they have more,
+// see tidegate_limiter_key_in(). Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
 // are live.
 tidegate_status_t tidegate_limiter_key(tidegate_limiter_t *limiter,
                                        const char *value,
@@ -399,14 +455,15 @@ tidegate_status_t tidegate_limiter_key(tidegate_limiter_t *limiter,
 
 // Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
 // TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
-// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
-// this key and one clock reading where it does not. The first calls for a shared key are denied, with
+// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step a tier while the shares suffice; one lock a
+// tier and one clock reading where they do not. The first calls for a shared key are denied, with
 // TIDEGATE_BASIS_NO_SHARE, until the log has answered.
 tidegate_status_t tidegate_key_try_acquire(uint64_t key,
                                            uint64_t permits,
                                            tidegate_decision_t *decision_out);
 
-// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
+// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier; with a `timeout_ns` of 0 it is
+// tidegate_key_try_acquire(). TIDEGATE_TIMED_OUT when the time
 // passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
 // somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
 // for one key (TIDEGATE_E_CAPACITY).
@@ -418,11 +475,59 @@ tidegate_status_t tidegate_key_acquire(uint64_t key,
 // What tidegate_key_try_acquire() of one permit would find, without taking it.
 tidegate_status_t tidegate_key_peek(uint64_t key, tidegate_decision_t *decision_out);
 
-// The key as this process sees it. May wait half a second for the background thread: not for the hot path.
-tidegate_status_t tidegate_key_status(uint64_t key, tidegate_key_status_t *status_out);
+// The key as this process sees it; with several tiers the tightest. May wait half a second for the background thread: not for the hot path.
+tidegate_status_t tidegate_key_status(uint64_t key,
+                                      tidegate_key_status_t *status_out);
 
 // Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
 tidegate_status_t tidegate_key_release(uint64_t key);
+
+// Makes a limiter of several tiers, at most TIDEGATE_TIERS_MAX: a decision takes from all of them or from none, and names
+// the one that refuses for longest. Every process that makes one of this name with the same tiers in the same order on
+// the same topic shares it. Several tiers may have one scope: 10 a second and 1000 an hour. `tiers` is an array whose
+// elements are all as long as the first says. TIDEGATE_E_ARGUMENT for a tier out of range; otherwise as
+// tidegate_limiter_create().
+tidegate_status_t tidegate_limiter_create_tiers(tidegate_runtime_t *runtime,
+                                                const char *name,
+                                                size_t name_len,
+                                                const tidegate_tier_t *tiers,
+                                                uint32_t count,
+                                                tidegate_limiter_t **limiter_out,
+                                                tidegate_error_t **error_out);
+
+// The key of a context: the values of the dimensions that the tiers ask for. A dimension that no tier asks for is left
+// alone; one that a tier asks for and the context lacks is TIDEGATE_E_ARGUMENT with both names in the message, so that no
+// limit is ever skipped in silence. Otherwise as tidegate_limiter_key().
+tidegate_status_t tidegate_limiter_key_in(tidegate_limiter_t *limiter,
+                                          const tidegate_scope_t *scopes,
+                                          uint32_t count,
+                                          uint64_t *key_out,
+                                          tidegate_error_t **error_out);
+
+// Takes `permits` under a scope value now or not at all, without a key to resolve before and release after: for values
+// that come once. A value that a key stands for is the same bucket. Results as of tidegate_key_try_acquire(), and
+// TIDEGATE_E_CAPACITY when keys.max buckets are in use. Cost: one hash of the value and one lock. What is idle and full
+// again is forgotten by itself.
+tidegate_status_t tidegate_limiter_try_acquire(tidegate_limiter_t *limiter,
+                                               const char *value,
+                                               size_t value_len,
+                                               uint64_t permits,
+                                               tidegate_decision_t *decision_out);
+
+// The same in a context, as for tidegate_limiter_key_in().
+tidegate_status_t tidegate_limiter_try_acquire_in(tidegate_limiter_t *limiter,
+                                                  const tidegate_scope_t *scopes,
+                                                  uint32_t count,
+                                                  uint64_t permits,
+                                                  tidegate_decision_t *decision_out);
+
+// tidegate_key_try_acquire() of `count` keys in one call, each decided by itself: one call instead of many where a call
+// costs more than a decision. `permits` may be NULL: one of each. Each result is in `decisions_out[i].status`.
+// TIDEGATE_OK when all were decided, whatever the answers; TIDEGATE_E_ARGUMENT for NULL.
+tidegate_status_t tidegate_keys_try_acquire(const uint64_t *keys,
+                                            const uint64_t *permits,
+                                            uint32_t count,
+                                            tidegate_decision_t *decisions_out);
 
 // What the storage knows about itself.
 tidegate_status_t tidegate_runtime_storage_info(const tidegate_runtime_t *runtime,
@@ -445,6 +550,21 @@ tidegate_status_t tidegate_runtime_metrics(const tidegate_runtime_t *runtime,
 tidegate_status_t tidegate_runtime_snapshot(const tidegate_runtime_t *runtime,
                                             tidegate_text_t **json_out,
                                             tidegate_error_t **error_out);
+
+// A clock at its beginning. Free it whenever you like: runtimes keep theirs. Never NULL but when memory is exhausted.
+tidegate_clock_t *tidegate_clock_create(void);
+
+// Moves the clock forward. It never goes back; NULL is accepted. Calls that wait meanwhile wait in real time.
+void tidegate_clock_advance(tidegate_clock_t *clock, uint64_t span_ns);
+
+// Frees a clock. NULL is accepted.
+void tidegate_clock_free(tidegate_clock_t *clock);
+
+// Opens a runtime of its own whose time is that of `clock`. TIDEGATE_E_CONFIG when the storage is not "memory".
+tidegate_status_t tidegate_runtime_open_with_clock(const tidegate_config_t *config,
+                                                   const tidegate_clock_t *clock,
+                                                   tidegate_runtime_t **runtime_out,
+                                                   tidegate_error_t **error_out);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -26,5 +26,7 @@ pub use config::Config;
 pub use core::limit::{Limit, Outage};
 pub use core::units::Nanos;
 pub use error::{Error, ErrorKind};
-pub use runtime::{Basis, Decision, Health, HealthState, Key, KeyId, KeyStatus, Limiter, Metrics, Options, Runtime};
+pub use runtime::{
+    Basis, Decision, Health, HealthState, Key, KeyId, KeyStatus, Limiter, Metrics, Options, Runtime, Tier,
+};
 pub use storage::StorageInfo;

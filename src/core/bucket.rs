@@ -25,6 +25,17 @@ impl Refill {
     pub const NONE: Refill = Refill { num: 0, den: 1 };
 }
 
+/// What of a bucket changes: the rest is its limit's. For where many buckets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// What is there as of `settled`.
+    pub level: Tokens,
+    /// What was minted beyond, in 1/den: less than the period.
+    pub carry: u64,
+    /// When it was settled last.
+    pub settled: Nanos,
+}
+
 /// Level, cap and refill of one token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -45,6 +56,16 @@ impl Bucket {
     /// A bucket with nothing in it.
     pub fn empty(cap: Tokens, refill: Refill, now: Nanos) -> Bucket {
         Bucket { level: Tokens::ZERO, ..Bucket::full(cap, refill, now) }
+    }
+
+    /// What is to be kept of it.
+    pub fn save(&self) -> Saved {
+        Saved { level: self.level, carry: self.carry, settled: self.settled }
+    }
+
+    /// The bucket that was saved, with the cap and refill that it had.
+    pub fn restore(saved: Saved, cap: Tokens, refill: Refill) -> Bucket {
+        Bucket { level: saved.level.min(cap), cap, refill, carry: saved.carry, settled: saved.settled }
     }
 
     /// Mints up to `now`, then takes out `spent`, which left since the last settlement. A `now` before the

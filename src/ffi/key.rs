@@ -63,8 +63,8 @@ pub struct tidegate_key_status_t {
 
 /// Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
 /// TIDEGATE_OK, TIDEGATE_DENIED, TIDEGATE_NEVER, or a failure: TIDEGATE_E_ARGUMENT for 0 permits, TIDEGATE_E_STALE,
-/// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step while the share suffices; one lock of
-/// this key and one clock reading where it does not. The first calls for a shared key are denied, with
+/// TIDEGATE_E_CLOSED, TIDEGATE_E_FORKED, TIDEGATE_E_BUG. Cost: one atomic step a tier while the shares suffice; one lock a
+/// tier and one clock reading where they do not. The first calls for a shared key are denied, with
 /// TIDEGATE_BASIS_NO_SHARE, until the log has answered.
 ///
 /// # Safety
@@ -82,7 +82,8 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
     })
 }
 
-/// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier. TIDEGATE_TIMED_OUT when the time
+/// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier; with a `timeout_ns` of 0 it is
+/// tidegate_key_try_acquire(). TIDEGATE_TIMED_OUT when the time
 /// passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
 /// somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
 /// for one key (TIDEGATE_E_CAPACITY).
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn tidegate_key_peek(key: u64, decision_out: *mut tidegate
     boundary!(TIDEGATE_E_BUG, { unsafe { give(acquire::peek(KeyId(key)), decision_out) } })
 }
 
-/// The key as this process sees it. May wait half a second for the background thread: not for the hot path.
+/// The key as this process sees it; with several tiers the tightest. May wait half a second for the background thread: not for the hot path.
 ///
 /// # Safety
 /// `status_out` is NULL or points at `struct_size` writable bytes that begin with that size.
@@ -157,8 +158,12 @@ pub extern "C" fn tidegate_key_release(key: u64) -> tidegate_status_t {
     })
 }
 
+/// Writes an answer where the caller wants it; its status.
+///
+/// # Safety
+/// `decision_out` is NULL or valid to write to.
 #[inline]
-unsafe fn give(decision: Decision, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
+pub(super) unsafe fn give(decision: Decision, decision_out: *mut tidegate_decision_t) -> tidegate_status_t {
     // SAFETY: as promised by the caller.
     if let Some(place) = unsafe { decision_out.as_mut() } {
         let Decision { retry_after_ns, remaining, status, tier, basis } = decision;

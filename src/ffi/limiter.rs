@@ -5,7 +5,7 @@ use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
 use crate::{Error, ErrorKind, Limit, Limiter, Nanos, Outage};
-use std::ffi::c_char;
+use std::ffi::{c_char, CString};
 use std::time::Duration;
 
 /// A token bucket: `permits` per `period_ns`, at most `burst` at once.
@@ -40,9 +40,20 @@ pub struct tidegate_limit_t {
     pub reserved: u32,
 }
 
-/// A named limit. Keeps its runtime open.
+/// A named limit, or several that are kept at once. Keeps its runtime open.
 pub struct tidegate_limiter_t {
-    limiter: Limiter,
+    pub(super) limiter: Limiter,
+    tier_names: Vec<CString>,
+}
+
+impl tidegate_limiter_t {
+    /// Hands a limiter to the caller.
+    pub(super) fn give(limiter: Limiter) -> *mut tidegate_limiter_t {
+        let name =
+            |tier| CString::new(limiter.tier_name(tier).unwrap_or_default().replace('\0', "?")).unwrap_or_default();
+        let tier_names = (0..limiter.tier_count()).map(name).collect();
+        Box::into_raw(Box::new(tidegate_limiter_t { limiter, tier_names }))
+    }
 }
 
 /// Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
@@ -67,7 +78,7 @@ pub unsafe extern "C" fn tidegate_limiter_create(
         let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
         let place = output(limiter_out, "limiter_out")?;
         let limiter = runtime.limiter(name, limit, outage)?;
-        *place = Box::into_raw(Box::new(tidegate_limiter_t { limiter }));
+        *place = tidegate_limiter_t::give(limiter);
         Ok(())
     };
     // SAFETY: as promised by the caller.
@@ -91,16 +102,54 @@ pub unsafe extern "C" fn tidegate_limiter_set_limit(
     // SAFETY: as promised by the caller.
     let set = || unsafe {
         let limiter = handle(limiter, "limiter")?;
-        let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
-        if outage.is_some() {
-            let text =
-                "`limit.on_outage` must be TIDEGATE_OUTAGE_DEFAULT (0): the policy is each process's own and stays";
-            return Err(Error::new(ErrorKind::Argument, text));
-        }
-        limiter.limiter.set_limit(limit, Duration::from_nanos(timeout_ns))
+        limiter.limiter.set_limit(numbers_of(limit)?, Duration::from_nanos(timeout_ns))
     };
     // SAFETY: as promised by the caller.
     unsafe { answer(boundary!(Err(bug()), { set() }), error_out) }
+}
+
+/// tidegate_limiter_set_limit() of one tier, counted from 0.
+///
+/// # Safety
+/// Pointers are NULL or valid for what they are said to be.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_set_tier_limit(
+    limiter: *mut tidegate_limiter_t,
+    tier: u32,
+    limit: *const tidegate_limit_t,
+    timeout_ns: u64,
+    error_out: *mut *mut tidegate_error_t,
+) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    let set = || unsafe {
+        let limiter = handle(limiter, "limiter")?;
+        limiter.limiter.set_tier_limit(tier as usize, numbers_of(limit)?, Duration::from_nanos(timeout_ns))
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { answer(boundary!(Err(bug()), { set() }), error_out) }
+}
+
+/// How many tiers a limiter has: 1 for a plain one, 0 for NULL.
+///
+/// # Safety
+/// `limiter` is NULL or came from this library and was not given back.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_tier_count(limiter: *const tidegate_limiter_t) -> u32 {
+    // SAFETY: as promised by the caller.
+    boundary!(0, { unsafe { limiter.as_ref() }.map_or(0, |limiter| limiter.tier_names.len() as u32) })
+}
+
+/// The name of a tier, counted from 0 as in tidegate_decision_t.tier; lives as long as `limiter`. "" where there is none.
+///
+/// # Safety
+/// `limiter` is NULL or came from this library and was not given back.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_limiter_tier_name(limiter: *const tidegate_limiter_t, tier: u32) -> *const c_char {
+    boundary!(c"".as_ptr(), {
+        // SAFETY: as promised by the caller.
+        let limiter = unsafe { limiter.as_ref() };
+        limiter.and_then(|limiter| limiter.tier_names.get(tier as usize)).map_or(c"".as_ptr(), |name| name.as_ptr())
+    })
 }
 
 /// Gives a limiter back; NULL is accepted. Its keys live on as long as another handle keeps the runtime open.
@@ -117,8 +166,9 @@ pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t)
     });
 }
 
-/// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a bucket of its own.
-/// Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
+/// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a
+/// bucket of its own. With several tiers it is the value of their only dimension: TIDEGATE_E_ARGUMENT if they have more,
+/// see tidegate_limiter_key_in(). Resolve it once and decide with it; release it as often as you asked for it. TIDEGATE_E_CAPACITY when keys.max keys
 /// are live.
 ///
 /// # Safety
@@ -143,7 +193,21 @@ pub unsafe extern "C" fn tidegate_limiter_key(
     unsafe { answer(boundary!(Err(bug()), { key() }), error_out) }
 }
 
-fn limit_of(limit: &tidegate_limit_t) -> Result<(Limit, Option<Outage>), Error> {
+/// The numbers of a changed limit, which has no policy for outages.
+///
+/// # Safety
+/// As [`known_struct`].
+unsafe fn numbers_of(limit: *const tidegate_limit_t) -> Result<Limit, Error> {
+    // SAFETY: as promised by the caller.
+    let (limit, outage) = limit_of(unsafe { known_struct(limit, "limit") }?)?;
+    if outage.is_some() {
+        let text = "`limit.on_outage` must be TIDEGATE_OUTAGE_DEFAULT (0): the policy is each process's own and stays";
+        return Err(Error::new(ErrorKind::Argument, text));
+    }
+    Ok(limit)
+}
+
+pub(super) fn limit_of(limit: &tidegate_limit_t) -> Result<(Limit, Option<Outage>), Error> {
     let refuse = |text: String| Err(Error::new(ErrorKind::Argument, text));
     if limit.kind != TIDEGATE_LIMIT_TOKEN_BUCKET {
         return refuse(format!("`limit.kind` is {}; expected TIDEGATE_LIMIT_TOKEN_BUCKET (1)", limit.kind));

@@ -5,6 +5,7 @@
 #![allow(non_camel_case_types, reason = "these are the names in C")]
 
 mod boundary;
+mod clock;
 mod config;
 mod error;
 mod key;
@@ -13,6 +14,7 @@ mod observe;
 mod runtime;
 mod status;
 mod text;
+mod tiers;
 mod version;
 
 #[cfg(test)]

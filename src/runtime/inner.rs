@@ -2,16 +2,17 @@
 
 use super::clock::{self, Clock};
 use super::driver::Driver;
-use super::keys::{Keys, NoKey};
+use super::keys::{Place, Room, Stripe};
 use super::limit_of::LimitOf;
 use super::link::{Desk, Link};
 use super::report::{Metrics, Report};
 use super::slot::{self, KeyId};
 use super::validity::OwnValidity;
 use super::{fork, Basis};
+use crate::core::bucket::{Bucket, Refill};
 use crate::core::limit::{Limit, Outage};
-use crate::core::placement::{bucket_id, limit_id, BucketId};
-use crate::core::units::{Nanos, MILLISECOND};
+use crate::core::placement::BucketId;
+use crate::core::units::{Nanos, Tokens, MILLISECOND};
 use crate::lock::Mutex;
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
@@ -63,8 +64,9 @@ pub(super) struct Inner {
     clock: Clock,
     forks: u32,
     outage: Outage,
-    keys: Keys,
-    limits: Mutex<BTreeMap<String, Arc<LimitOf>>>,
+    room: Room,
+    /// By limiter and tier.
+    limits: Mutex<BTreeMap<(String, u32), Arc<LimitOf>>>,
     /// Of a local runtime: for ever, until it is closed.
     local: Option<OwnValidity>,
     /// To the thread that speaks with the log; a local runtime has none.
@@ -96,7 +98,7 @@ impl Inner {
             clock,
             forks: fork::count(),
             outage,
-            keys: Keys::new(keys_max),
+            room: Room::new(keys_max),
             limits: Mutex::default(),
             local,
             link,
@@ -171,8 +173,14 @@ impl Inner {
             local.void();
         }
         let confirmed = self.link.as_ref().is_none_or(|link| link.close(timeout));
-        for key in self.keys.drain() {
-            slot::destroy(key.index());
+        for limit in self.limits() {
+            for mut stripe in limit.keys().each() {
+                for place in stripe.drain() {
+                    if let Place::Live { key, .. } = place {
+                        slot::destroy(key.index());
+                    }
+                }
+            }
         }
         self.end_released();
         confirmed
@@ -193,75 +201,139 @@ impl Inner {
         }
     }
 
-    /// The limit of the limiter `name`.
-    pub(super) fn limit(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Arc<LimitOf>, Error> {
+    /// The limit of tier `tier` of the limiter `name`.
+    pub(super) fn limit(
+        &self,
+        name: &str,
+        tier: u32,
+        limit: Limit,
+        outage: Option<Outage>,
+    ) -> Result<Arc<LimitOf>, Error> {
         self.check()?;
         check_name("limiter name", name)?;
         let outage = outage.unwrap_or(self.outage);
+        let place = (name.to_owned(), tier);
         let mut limits = self.limits.lock();
-        // One that no limiter and no key holds any more is forgotten.
-        if let Some(known) = limits.get(name).filter(|known| Arc::strong_count(known) > 1) {
-            if !known.is(limit, outage) {
-                let text = format!(
-                    "limiter `{name}` is open in this process with other numbers; use the same, or another name"
-                );
-                return Err(Error::new(ErrorKind::Argument, text));
-            }
+        let known = limits.get(&place);
+        if let Some(known) = known.filter(|known| known.is(limit, outage)) {
             return Ok(known.clone());
         }
+        if known.is_some_and(|known| Arc::strong_count(known) > 1) {
+            let text =
+                format!("limiter `{name}` is open in this process with other numbers; use the same, or another name");
+            return Err(Error::new(ErrorKind::Argument, text));
+        }
         if limits.len() >= LIMITERS_MAX {
-            limits.retain(|_, limit| Arc::strong_count(limit) > 1);
+            // One that no limiter and no key holds any more is forgotten, unless a bucket must be remembered.
+            limits.retain(|_, limit| Arc::strong_count(limit) > 1 || !limit.keys().is_empty());
         }
         if limits.len() >= LIMITERS_MAX {
             let text =
                 format!("{LIMITERS_MAX} limiters are open; `{name}` was not added. Use keys for values, not limiters");
             return Err(Error::new(ErrorKind::Capacity, text));
         }
-        let new = Arc::new(LimitOf::new(name, limit, outage, limit_id(name, 0)));
-        limits.insert(name.to_owned(), new.clone());
+        let new = Arc::new(LimitOf::new(name, tier, limit, outage));
+        if let Some(old) = limits.insert(place, new.clone()) {
+            new.take_over(&old, self.clock.now());
+        }
         Ok(new)
     }
 
-    /// The key of `value` under `limit`.
-    pub(super) fn key(self: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str) -> Result<KeyId, Error> {
+    fn limits(&self) -> Vec<Arc<LimitOf>> {
+        self.limits.lock().values().cloned().collect()
+    }
+
+    /// The key of `value` under `limit`: to be given back if it is to be held, otherwise good until it was not used for
+    /// a while.
+    pub(super) fn key(self: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, hold: bool) -> Result<KeyId, Error> {
         self.check()?;
-        if value.len() > NAME_MAX {
-            let text = format!("the key has {} bytes; at most {NAME_MAX} are allowed", value.len());
-            return Err(Error::new(ErrorKind::Argument, text));
-        }
-        let bucket = bucket_id(&limit.limiter, 0, value);
-        let lobby = || self.link.as_ref().map_or(0, Link::lobby);
-        let validity = self.local.as_ref().map_or_else(lobby, OwnValidity::index);
-        let made = self.keys.get(bucket, || slot::create(self, bucket, limit, value, validity, self.clock.now()));
-        let key = made.map_err(|why| {
-            let what = match why {
-                NoKey::Full => "`keys.max` keys are live",
-                NoKey::Exhausted => "all places for keys of this process are taken",
-            };
-            Error::new(ErrorKind::Capacity, format!("{what}; key `{value}` was not added. Release keys that are idle"))
-        })?;
+        check_value(value)?;
+        let bucket = limit.bucket(value);
+        let mut stripe = limit.stripe(bucket);
+        let place = stripe.get(bucket);
+        let (key, times) = match place {
+            Some(Place::Live { key, times, .. }) => (key, times),
+            _ if place.is_none() && !self.make_room(&mut stripe) => {
+                return Err(self.no_key("`keys.max` keys are live", value));
+            }
+            _ => {
+                let saved = if let Some(Place::Idle(saved)) = place { Some(saved) } else { None };
+                let now = self.clock.now();
+                let (validity, first) = match &self.local {
+                    Some(local) => (local.index(), stripe.bucket(saved, now)),
+                    None => (self.link.as_ref().map_or(0, Link::lobby), Bucket::empty(Tokens::ZERO, Refill::NONE, now)),
+                };
+                let Some(key) = slot::create(self, bucket, limit, value, validity, first) else {
+                    if place.is_none() {
+                        self.room.give_back(1);
+                    }
+                    return Err(self.no_key("all places for keys of this process are taken", value));
+                };
+                (key, 0)
+            }
+        };
+        stripe.set(bucket, Place::Live { key, times: times.saturating_add(u32::from(hold)), used: true });
+        drop(stripe);
         if let Err(closed) = self.check() {
             // Closed meanwhile: nobody else would end it any more.
-            self.release(bucket, key);
+            self.release(limit, bucket, key);
             return Err(closed);
         }
         Ok(key)
     }
 
-    /// Gives a key back once.
-    pub(super) fn release(&self, bucket: BucketId, key: KeyId) {
-        if !self.keys.give_back(bucket, key) {
-            return;
+    fn no_key(&self, what: &str, value: &str) -> Error {
+        let text = format!("{what}; key `{value}` was not added. Release keys that are idle, or raise `keys.max`");
+        Error::new(ErrorKind::Capacity, text)
+    }
+
+    /// Room for one more bucket in a stripe. One that would have to grow is swept first.
+    pub(super) fn make_room(&self, stripe: &mut Stripe) -> bool {
+        if stripe.is_crowded() {
+            self.sweep(stripe);
         }
-        match &self.link {
-            // The driver gives the share back first, and then ends the key; if there is a driver.
+        self.room.take() || {
+            self.sweep(stripe);
+            self.room.take()
+        }
+    }
+
+    fn sweep(&self, stripe: &mut Stripe) {
+        let (dropped, unused) = stripe.sweep(self.clock.now());
+        self.room.give_back(dropped);
+        for (bucket, key) in unused {
+            self.retire(stripe, bucket, key);
+        }
+    }
+
+    /// Ends a live key that nobody holds. What a local one still has to wait for is remembered.
+    fn retire(&self, stripe: &mut Stripe, bucket: BucketId, key: KeyId) {
+        let left = match &self.link {
+            // The driver gives the share back first, and then ends the key.
             Some(link) => {
                 link.release(key);
-                if self.life() != Life::Open {
-                    self.end_released();
-                }
+                None
             }
-            None => slot::destroy(key.index()),
+            None => slot::destroy(key.index()).filter(|bucket| !bucket.is_full()),
+        };
+        match left {
+            Some(left) if self.life() == Life::Open => stripe.set(bucket, Place::Idle(left.save())),
+            _ => {
+                stripe.remove(bucket);
+                self.room.give_back(1);
+            }
+        }
+    }
+
+    /// Gives a key back once.
+    pub(super) fn release(&self, limit: &LimitOf, bucket: BucketId, key: KeyId) {
+        let mut stripe = limit.stripe(bucket);
+        if stripe.give_back(bucket, key) {
+            self.retire(&mut stripe, bucket, key);
+        }
+        drop(stripe);
+        if self.life() != Life::Open {
+            self.end_released();
         }
     }
 
@@ -294,11 +366,7 @@ impl Inner {
     pub(super) fn set_limit(&self, limit: &Arc<LimitOf>, new: Limit, timeout: Duration) -> Result<(), Error> {
         self.check()?;
         let Some(link) = &self.link else {
-            limit.change(new);
-            for key in self.keys.all() {
-                let Some(slot) = slot::get(key.index()) else { continue };
-                slot.with(key, |slot, cold| cold.change(slot, limit, self.clock.now()));
-            }
+            limit.change(new, self.clock.now());
             return Ok(());
         };
         link.define(limit, new, timeout).unwrap_or_else(|| {
@@ -321,7 +389,7 @@ impl Inner {
     pub(super) fn metrics(&self) -> Metrics {
         let report = self.report();
         let mut metrics = Metrics {
-            keys: self.keys.count() as u64,
+            keys: self.room.count() as u64,
             permits_granted: self.ended_granted.load(Ordering::Relaxed),
             permits_refused: self.ended_refused.load(Ordering::Relaxed),
             permits_allowed: self.allowed.load(Ordering::Relaxed),
@@ -347,13 +415,19 @@ impl Inner {
         if self.is_of_another_process() {
             return metrics;
         }
-        for key in self.keys.all() {
-            let Some(slot) = slot::get(key.index()) else { continue };
-            slot.with(key, |slot, cold| {
-                metrics.permits_granted += cold.granted + cold.unsettled(slot).whole();
-                metrics.permits_refused += cold.refused + slot.refused.load(Ordering::Relaxed);
-                metrics.waiting += cold.waiters.len() as u64;
-            });
+        for limit in self.limits() {
+            for stripe in limit.keys().each() {
+                metrics.permits_granted += stripe.granted;
+                metrics.permits_refused += stripe.refused;
+            }
+            for key in limit.keys().live() {
+                let Some(slot) = slot::get(key.index()) else { continue };
+                slot.with(key, |slot, cold| {
+                    metrics.permits_granted += cold.granted + cold.unsettled(slot).whole();
+                    metrics.permits_refused += cold.refused + slot.refused.load(Ordering::Relaxed);
+                    metrics.waiting += cold.waiters.len() as u64;
+                });
+            }
         }
         metrics
     }
@@ -376,6 +450,14 @@ impl Inner {
 fn check_name(what: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_MAX {
         let text = format!("the {what} has {} bytes; 1 to {NAME_MAX} are allowed", name.len());
+        return Err(Error::new(ErrorKind::Argument, text));
+    }
+    Ok(())
+}
+
+pub(super) fn check_value(value: &str) -> Result<(), Error> {
+    if value.len() > NAME_MAX {
+        let text = format!("the key has {} bytes; at most {NAME_MAX} are allowed", value.len());
         return Err(Error::new(ErrorKind::Argument, text));
     }
     Ok(())

@@ -1,135 +1,355 @@
-//! Which key stands for which bucket in one runtime: a table in stripes, each with its own lock.
+//! The buckets of one limit in this process: those that are live, and what must be remembered of local ones that are not.
+//!
+//! A table in stripes, each with its own lock. A live bucket stands in a slot and is named by a key; an idle one is 24
+//! bytes here: a limit that this process alone has must not be full again because its key was given back. An idle bucket
+//! that is full is as good as none: such are dropped before a stripe grows, and so are live ones that nobody holds and
+//! nobody used since the last time. Only a stripe is swept at a time.
 
 use super::slot::KeyId;
+use crate::core::bucket::{Bucket, Refill, Saved};
 use crate::core::placement::BucketId;
-use crate::lock::Mutex;
+use crate::core::units::{Nanos, Tokens};
+use crate::lock::{Mutex, MutexGuard};
 use std::collections::hash_map::{Entry, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
 const STRIPES: usize = 64;
 
-/// The keys of one runtime.
-#[derive(Debug)]
+/// The buckets of one limit.
+#[derive(Debug, Default)]
 pub(super) struct Keys {
-    stripes: Vec<Mutex<HashMap<BucketId, Held>>>,
+    stripes: OnceLock<Box<[Mutex<Stripe>]>>,
+}
+
+/// A part of them.
+#[derive(Debug)]
+pub(super) struct Stripe {
+    places: HashMap<Id, Packed, BuildHasherDefault<AsIs>>,
+    /// Of the limit, as far as it is local.
+    pub(super) burst: Tokens,
+    pub(super) refill: Refill,
+    /// Permits granted and refused by buckets that were idle.
+    pub(super) granted: u64,
+    pub(super) refused: u64,
+}
+
+/// Where a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a slot; held so many times, and used since it was last swept over.
+    Live { key: KeyId, times: u32, used: bool },
+    /// Here, and local.
+    Idle(Saved),
+}
+
+/// How many buckets all limits of a runtime have, and may have.
+#[derive(Debug)]
+pub(super) struct Room {
     count: AtomicUsize,
     max: usize,
 }
 
-#[derive(Debug)]
-struct Held {
-    key: KeyId,
-    /// How often it was asked for and not given back.
-    times: u64,
-}
-
-/// Why there is no key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoKey {
-    /// `keys.max` keys are live.
-    Full,
-    /// The process has no slot or validity left.
-    Exhausted,
-}
-
-impl Keys {
-    pub(super) fn new(max: usize) -> Keys {
-        Keys { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), count: AtomicUsize::new(0), max }
+impl Room {
+    pub(super) fn new(max: usize) -> Room {
+        Room { count: AtomicUsize::new(0), max }
     }
 
-    /// Live keys.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    fn stripe(&self, bucket: BucketId) -> &Mutex<HashMap<BucketId, Held>> {
-        &self.stripes[(bucket.0 >> 64) as usize % STRIPES]
-    }
-
-    /// The key of `bucket`, made by `make` if there is none yet.
-    pub(super) fn get(&self, bucket: BucketId, make: impl FnOnce() -> Option<KeyId>) -> Result<KeyId, NoKey> {
-        let mut stripe = self.stripe(bucket).lock();
-        match stripe.entry(bucket) {
-            Entry::Occupied(mut held) => {
-                held.get_mut().times += 1;
-                Ok(held.get().key)
-            }
-            Entry::Vacant(place) => {
-                if self.count.fetch_add(1, Ordering::Relaxed) >= self.max {
-                    self.count.fetch_sub(1, Ordering::Relaxed);
-                    return Err(NoKey::Full);
-                }
-                let Some(key) = make() else {
-                    self.count.fetch_sub(1, Ordering::Relaxed);
-                    return Err(NoKey::Exhausted);
-                };
-                place.insert(Held { key, times: 1 });
-                Ok(key)
-            }
+    /// Room for one more, if there is.
+    pub(super) fn take(&self) -> bool {
+        let taken = self.count.fetch_add(1, Ordering::Relaxed) < self.max;
+        if !taken {
+            self.give_back(1);
         }
+        taken
     }
 
-    /// Gives `key` back once; true when that was the last time, and it is out of the table.
-    pub(super) fn give_back(&self, bucket: BucketId, key: KeyId) -> bool {
-        let mut stripe = self.stripe(bucket).lock();
-        let Entry::Occupied(mut held) = stripe.entry(bucket) else { return false };
-        if held.get().key != key {
-            return false;
-        }
-        held.get_mut().times -= 1;
-        if held.get().times > 0 {
-            return false;
-        }
-        held.remove();
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        true
-    }
-
-    /// All keys, as of some moment during the call.
-    pub(super) fn all(&self) -> Vec<KeyId> {
-        self.stripes.iter().flat_map(|stripe| stripe.lock().values().map(|held| held.key).collect::<Vec<_>>()).collect()
-    }
-
-    /// Takes all keys out.
-    pub(super) fn drain(&self) -> Vec<KeyId> {
-        let keys = self.stripes.iter().flat_map(|stripe| std::mem::take(&mut *stripe.lock()).into_values());
-        let keys: Vec<KeyId> = keys.map(|held| held.key).collect();
-        self.count.fetch_sub(keys.len(), Ordering::Relaxed);
-        keys
+    pub(super) fn give_back(&self, places: usize) {
+        self.count.fetch_sub(places, Ordering::Relaxed);
     }
 }
+
+impl Keys {
+    /// The stripe of a bucket. `local`: what its limit refills by, should this be the first bucket.
+    pub(super) fn stripe(&self, bucket: BucketId, local: impl FnOnce() -> (Tokens, Refill)) -> MutexGuard<'_, Stripe> {
+        let stripes = self.stripes.get_or_init(|| {
+            let (burst, refill) = local();
+            (0..STRIPES).map(|_| Mutex::new(Stripe::new(burst, refill))).collect()
+        });
+        stripes[(bucket.0 >> 64) as usize % STRIPES].lock()
+    }
+
+    /// Each stripe, one after the other.
+    pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
+        self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()).map(Mutex::lock)
+    }
+
+    /// All live keys, as of some moment during the call.
+    pub(super) fn live(&self) -> Vec<KeyId> {
+        self.each().flat_map(|stripe| stripe.live().collect::<Vec<_>>()).collect()
+    }
+
+    /// Takes over what another limit of this name remembers, under its own numbers.
+    pub(super) fn take_over(&self, old: &Keys, burst: Tokens, refill: Refill, now: Nanos) {
+        let take = |mut stripe: MutexGuard<'_, Stripe>| {
+            stripe.change(burst, refill, now);
+            let places = std::mem::take(&mut stripe.places);
+            Mutex::new(Stripe { places, ..Stripe::new(burst, refill) })
+        };
+        let stripes: Box<[Mutex<Stripe>]> = old.each().map(take).collect();
+        if !stripes.is_empty() {
+            let _ = self.stripes.set(stripes);
+        }
+    }
+
+    /// Whether something must be remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.each().all(|stripe| stripe.places.is_empty())
+    }
+}
+
+impl Stripe {
+    fn new(burst: Tokens, refill: Refill) -> Stripe {
+        Stripe { places: HashMap::default(), burst, refill, granted: 0, refused: 0 }
+    }
+
+    pub(super) fn get(&self, bucket: BucketId) -> Option<Place> {
+        self.places.get(&Id::of(bucket)).map(|packed| packed.place())
+    }
+
+    /// Puts a bucket somewhere else, or there for the first time.
+    pub(super) fn set(&mut self, bucket: BucketId, place: Place) {
+        self.places.insert(Id::of(bucket), Packed::of(place));
+    }
+
+    pub(super) fn remove(&mut self, bucket: BucketId) {
+        self.places.remove(&Id::of(bucket));
+    }
+
+    /// Takes all out.
+    pub(super) fn drain(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.places).into_values().map(|packed| packed.place()).collect()
+    }
+
+    /// The live keys.
+    pub(super) fn live(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.places.values().filter_map(|packed| match packed.place() {
+            Place::Live { key, .. } => Some(key),
+            Place::Idle(_) => None,
+        })
+    }
+
+    /// Gives a live bucket back once; true when that was the last time.
+    pub(super) fn give_back(&mut self, bucket: BucketId, key: KeyId) -> bool {
+        let Entry::Occupied(mut held) = self.places.entry(Id::of(bucket)) else { return false };
+        match held.get().place() {
+            Place::Live { key: live, times, used } if live == key && times > 0 => {
+                held.insert(Packed::of(Place::Live { key, times: times - 1, used }));
+                times == 1
+            }
+            _ => false,
+        }
+    }
+
+    /// The bucket that was kept here, or a new one.
+    pub(super) fn bucket(&self, saved: Option<Saved>, now: Nanos) -> Bucket {
+        match saved {
+            Some(saved) => Bucket::restore(saved, self.burst, self.refill),
+            None => Bucket::full(self.burst, self.refill, now),
+        }
+    }
+
+    /// Runs `act` on a bucket that is idle here, settled; `None` when it is not here.
+    pub(super) fn idle<T>(&mut self, bucket: BucketId, now: Nanos, act: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
+        let packed = self.places.get_mut(&Id::of(bucket))?;
+        let Place::Idle(saved) = packed.place() else { return None };
+        let mut bucket = Bucket::restore(saved, self.burst, self.refill);
+        bucket.settle(now, Tokens::ZERO);
+        let result = act(&mut bucket);
+        *packed = Packed::of(Place::Idle(bucket.save()));
+        Some(result)
+    }
+
+    /// Whether the next new bucket makes the table grow.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.places.len() == self.places.capacity()
+    }
+
+    /// Drops what is as good as nothing: idle buckets that are full by now. Answers how many, and the live ones that
+    /// nobody holds and nobody used since the last sweep, for the caller to end; those used look unused from now on.
+    pub(super) fn sweep(&mut self, now: Nanos) -> (usize, Vec<(BucketId, KeyId)>) {
+        let before = self.places.len();
+        let (burst, refill) = (self.burst, self.refill);
+        let mut unused = Vec::new();
+        self.places.retain(|id, packed| match packed.place() {
+            Place::Idle(saved) => {
+                let mut bucket = Bucket::restore(saved, burst, refill);
+                bucket.settle(now, Tokens::ZERO);
+                !bucket.is_full()
+            }
+            Place::Live { key, times: 0, used: false } => {
+                unused.push((id.bucket(), key));
+                true
+            }
+            Place::Live { key, times, .. } => {
+                *packed = Packed::of(Place::Live { key, times, used: false });
+                true
+            }
+        });
+        (before - self.places.len(), unused)
+    }
+
+    /// The local limit has other numbers from now on: what was minted by the old ones stays, up to the new burst.
+    pub(super) fn change(&mut self, burst: Tokens, refill: Refill, now: Nanos) {
+        let (old_burst, old_refill) = (self.burst, self.refill);
+        for packed in self.places.values_mut() {
+            if let Place::Idle(saved) = packed.place() {
+                let mut bucket = Bucket::restore(saved, old_burst, old_refill);
+                bucket.settle(now, Tokens::ZERO);
+                bucket.reshape(burst, refill);
+                *packed = Packed::of(Place::Idle(bucket.save()));
+            }
+        }
+        (self.burst, self.refill) = (burst, refill);
+    }
+}
+
+/// A bucket's id without the alignment of a `u128`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Id(u64, u64);
+
+impl Id {
+    fn of(bucket: BucketId) -> Id {
+        Id((bucket.0 >> 64) as u64, bucket.0 as u64)
+    }
+
+    fn bucket(self) -> BucketId {
+        BucketId(u128::from(self.0) << 64 | u128::from(self.1))
+    }
+}
+
+impl std::hash::Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.1);
+    }
+}
+
+/// The ids are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// A place in 24 bytes: a carry is less than ten years in nanoseconds, so that its highest bit tells the two apart.
+#[derive(Clone, Copy, Debug)]
+struct Packed([u64; 3]);
+
+const LIVE: u64 = 1 << 63;
+
+impl Packed {
+    fn of(place: Place) -> Packed {
+        match place {
+            Place::Live { key, times, used } => Packed([key.0, u64::from(times), LIVE | u64::from(used)]),
+            Place::Idle(Saved { level, carry, settled }) => Packed([level.0, settled.0, carry]),
+        }
+    }
+
+    fn place(self) -> Place {
+        let [first, second, third] = self.0;
+        if third & LIVE != 0 {
+            let times = u32::try_from(second).unwrap_or(u32::MAX);
+            return Place::Live { key: KeyId(first), times, used: third & 1 != 0 };
+        }
+        Place::Idle(Saved { level: Tokens(first), carry: third, settled: Nanos(second) })
+    }
+}
+
+const _: () = assert!(size_of::<(Id, Packed)>() == 40);
+const _: () = assert!(crate::core::limit::PERIOD_MAX.0 < LIVE);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const A: BucketId = BucketId(1 << 64);
-    const B: BucketId = BucketId(2 << 64);
+    const A: BucketId = BucketId(1 << 64 | 5);
+    const B: BucketId = BucketId(2 << 64 | 5);
+    const ONE_A_SECOND: Refill = Refill { num: 1_000_000, den: 1_000_000_000 };
 
-    #[test]
-    fn a_key_asked_for_twice_is_the_same_and_goes_with_the_second_return() {
-        let keys = Keys::new(10);
-        let first = keys.get(A, || Some(KeyId(7))).unwrap();
-        assert_eq!(keys.get(A, || panic!("made twice")).unwrap(), first);
-        assert!(!keys.give_back(A, first));
-        assert!(keys.give_back(A, first));
-        assert!(!keys.give_back(A, first));
-        assert_eq!(keys.count(), 0);
+    fn stripe() -> Stripe {
+        Stripe::new(Tokens::permits(10), ONE_A_SECOND)
+    }
+
+    fn idle(permits: u64, at: u64) -> Place {
+        Place::Idle(Saved { level: Tokens::permits(permits), carry: 7, settled: Nanos::from_secs(at) })
     }
 
     #[test]
-    fn a_key_beyond_the_maximum_is_refused_and_one_given_back_makes_room() {
-        let keys = Keys::new(1);
-        let first = keys.get(A, || Some(KeyId(7))).unwrap();
-        assert_eq!(keys.get(B, || Some(KeyId(8))), Err(NoKey::Full));
-        keys.give_back(A, first);
-        assert!(keys.get(B, || Some(KeyId(8))).is_ok());
+    fn every_place_comes_out_as_it_went_in() {
+        for place in [idle(3, 9), Place::Live { key: KeyId(7 << 40 | 3), times: 2, used: true }] {
+            let mut stripe = stripe();
+            stripe.set(A, place);
+            assert_eq!((stripe.get(A), stripe.get(B)), (Some(place), None));
+        }
     }
 
     #[test]
-    fn a_key_that_could_not_be_made_does_not_count() {
-        let keys = Keys::new(1);
-        assert_eq!(keys.get(A, || None), Err(NoKey::Exhausted));
-        assert!(keys.get(A, || Some(KeyId(7))).is_ok());
+    fn a_key_held_twice_goes_with_the_second_return_and_not_by_another_key() {
+        let mut stripe = stripe();
+        stripe.set(A, Place::Live { key: KeyId(7), times: 2, used: false });
+        assert!(!stripe.give_back(A, KeyId(8)) && !stripe.give_back(A, KeyId(7)));
+        assert!(stripe.give_back(A, KeyId(7)));
+        assert!(!stripe.give_back(A, KeyId(7)));
+    }
+
+    #[test]
+    fn a_sweep_drops_idle_buckets_that_are_full_by_now_and_no_others() {
+        let mut stripe = stripe();
+        stripe.set(A, idle(3, 0));
+        stripe.set(B, idle(4, 0));
+        assert_eq!(stripe.sweep(Nanos::from_secs(6)), (1, vec![]));
+        assert!(stripe.get(A).is_some() && stripe.get(B).is_none());
+    }
+
+    #[test]
+    fn a_sweep_names_live_buckets_that_nobody_holds_when_it_comes_by_the_second_time() {
+        let mut stripe = stripe();
+        stripe.set(A, Place::Live { key: KeyId(7), times: 0, used: true });
+        stripe.set(B, Place::Live { key: KeyId(8), times: 1, used: false });
+        assert_eq!(stripe.sweep(Nanos::ZERO), (0, vec![]));
+        assert_eq!(stripe.sweep(Nanos::ZERO), (0, vec![(A, KeyId(7))]));
+    }
+
+    #[test]
+    fn new_numbers_count_from_when_they_came() {
+        let mut stripe = stripe();
+        stripe.set(A, idle(0, 0));
+        stripe.change(Tokens::permits(2), Refill::NONE, Nanos::from_secs(5));
+        let Some(Place::Idle(saved)) = stripe.get(A) else { panic!() };
+        assert_eq!((saved.level, saved.settled), (Tokens::permits(2), Nanos::from_secs(5)));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_one_given_back_makes_room() {
+        let room = Room::new(1);
+        assert!(room.take() && !room.take());
+        room.give_back(1);
+        assert!(room.take());
     }
 }

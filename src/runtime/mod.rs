@@ -4,8 +4,11 @@
 //! used), `driver` (the thread that speaks with the log), `inner` (what handles share).
 
 pub mod acquire;
+mod arena;
+mod by_value;
 pub mod clock;
 mod deaths;
+mod decide;
 pub mod decision;
 mod driver;
 mod fork;
@@ -13,21 +16,28 @@ mod inner;
 mod keys;
 mod lifeline;
 mod limit_of;
+mod limiter;
 mod link;
+mod path;
 mod reading;
 mod registry;
 mod report;
 mod slot;
 mod slots;
 mod snapshot;
+mod tiers;
 pub mod validity;
+mod wait;
 mod waiters;
 
+pub use decide::TIERS_MAX;
 pub use decision::{Basis, Decision};
 pub use inner::{LIMITERS_MAX, NAME_MAX};
+pub use limiter::{Key, Limiter};
 pub use report::{Health, HealthState, KeyStatus, Metrics};
 pub use slot::{KeyId, SLOTS_MAX};
 pub use snapshot::snapshot_json;
+pub use tiers::{Tier, SCOPES_MAX, WEIGHT_MAX};
 
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::BucketId;
@@ -125,11 +135,16 @@ impl Runtime {
     /// # Errors
     /// `Argument` for a bad name, or when this process has the name open with other numbers; `Capacity`; `Closed`.
     pub fn limiter(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Limiter, Error> {
-        let limit = self.inner.limit(name, limit, outage)?;
-        if !self.inner.join() {
-            return Err(Error::new(ErrorKind::Closed, inner::CLOSED));
-        }
-        Ok(Limiter { inner: self.inner.clone(), limit })
+        Limiter::plain(&self.inner, name, limit, outage)
+    }
+
+    /// A limiter that keeps several limits at once, at most [`TIERS_MAX`]: all of them give, or none does. Shared by every
+    /// process that opens the same name with the same tiers in the same order.
+    ///
+    /// # Errors
+    /// As [`Runtime::limiter`]; `Argument` also for tiers without or of one name, and for weights out of range.
+    pub fn tiered(&self, name: &str, tiers: &[Tier]) -> Result<Limiter, Error> {
+        Limiter::tiered(&self.inner, name, tiers)
     }
 
     /// Whether it belongs to a process that this one was forked from: then it answers nothing here.
@@ -199,123 +214,35 @@ impl Drop for Runtime {
     }
 }
 
-/// A named limit. Keeps its runtime open.
-#[derive(Debug)]
-pub struct Limiter {
-    inner: Arc<Inner>,
-    limit: Arc<LimitOf>,
-}
-
-impl Limiter {
-    /// The key of a scope value: each value has a bucket of its own. Resolve once, then decide with it.
-    ///
-    /// # Errors
-    /// `Argument` for a value that is too long, `Capacity` when `keys.max` keys are live, `Closed`.
-    pub fn key(&self, value: &str) -> Result<Key, Error> {
-        Ok(Key { id: self.key_id(value)? })
-    }
-
-    /// The same as an id, to be given back with [`release`] as often as it was asked for.
-    ///
-    /// # Errors
-    /// As [`Limiter::key`].
-    pub fn key_id(&self, value: &str) -> Result<KeyId, Error> {
-        self.inner.key(&self.limit, value)
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.limit.limiter
-    }
-
-    /// Its limit, as configured here.
-    pub fn limit(&self) -> &Limit {
-        &self.limit.configured
-    }
-
-    /// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, a
-    /// new one that starts with the old numbers follows the log. A lowered burst or rate binds once the holders have read
-    /// it. Waits until every partition of the log has the change, for at most `timeout`.
-    ///
-    /// # Errors
-    /// `Storage` when it was not confirmed in time: it will be, when the log answers. `Capacity`, `Closed`, `Forked`.
-    pub fn set_limit(&self, limit: Limit, timeout: Duration) -> Result<(), Error> {
-        self.inner.set_limit(&self.limit, limit, timeout)
-    }
-}
-
-impl Drop for Limiter {
-    fn drop(&mut self) {
-        self.inner.leave(DROP_TIMEOUT);
-    }
-}
-
-/// A resolved bucket of a limiter; given back when dropped.
-#[derive(Debug)]
-pub struct Key {
-    id: KeyId,
-}
-
-impl Key {
-    /// Its id: what the other languages hold.
-    pub fn id(&self) -> KeyId {
-        self.id
-    }
-
-    /// Takes `permits` now or not at all. Never waits; takes no lock while the share suffices.
-    #[inline]
-    pub fn try_acquire(&self, permits: u64) -> Decision {
-        acquire::try_acquire(self.id, permits)
-    }
-
-    /// Takes `permits`, waiting for them up to `timeout`, behind those who came earlier.
-    pub fn acquire(&self, permits: u64, timeout: Duration) -> Decision {
-        acquire::acquire(self.id, permits, timeout)
-    }
-
-    /// What a `try_acquire` of one permit would find, without taking it.
-    pub fn peek(&self) -> Decision {
-        acquire::peek(self.id)
-    }
-
-    /// The bucket as this process sees it.
-    ///
-    /// # Errors
-    /// `Stale`, `Closed`, `Forked`.
-    pub fn status(&self) -> Result<KeyStatus, Error> {
-        status(self.id)
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        let _ = release(self.id);
-    }
-}
-
 /// Gives a key back once. After the last time its share returns to the fleet, and the id is out of date.
 ///
 /// # Errors
 /// `Stale` if it was given back already or its runtime closed; `Forked`.
 pub fn release(id: KeyId) -> Result<(), Error> {
-    let (owner, bucket) = owner(id)?;
-    owner.release(bucket, id);
+    if let Some(parts) = path::destroy(id) {
+        return parts.keys().map(release).fold(Ok(()), Result::and);
+    }
+    let (owner, limit, bucket) = owner(id)?;
+    owner.release(&limit, bucket, id);
     Ok(())
 }
 
-/// The bucket of a key as this process sees it.
+/// The bucket of a key as this process sees it; of the tightest tier if it has several.
 ///
 /// # Errors
 /// `Stale`, `Closed`, `Forked`.
 pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
-    let (owner, _) = owner(id)?;
+    let parts = path::get(id).map_err(|_| stale())?;
+    let first = parts.keys().next().ok_or_else(stale)?;
+    let (owner, ..) = owner(first)?;
     owner.check()?;
-    let processes = owner.processes(id, STATUS_TIMEOUT);
     let peeked = acquire::peek(id);
     if peeked.status < 0 {
         return Err(stale());
     }
-    with_cold(id, |cold| KeyStatus {
+    let tightest = parts.keys().nth(peeked.tier.into()).ok_or_else(stale)?;
+    let processes = owner.processes(tightest, STATUS_TIMEOUT);
+    with_cold(tightest, |cold| KeyStatus {
         basis: peeked.basis(),
         rate: cold.limit.rate(),
         burst: cold.limit.burst(),
@@ -328,8 +255,8 @@ pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
     })
 }
 
-fn owner(id: KeyId) -> Result<(Arc<Inner>, BucketId), Error> {
-    with_cold(id, |cold| (cold.owner.clone(), cold.bucket_id))
+fn owner(id: KeyId) -> Result<(Arc<Inner>, Arc<LimitOf>, BucketId), Error> {
+    with_cold(id, |cold| (cold.owner.clone(), cold.limit.clone(), cold.bucket_id))
 }
 
 fn with_cold<T>(id: KeyId, read: impl FnOnce(&slot::Cold) -> T) -> Result<T, Error> {

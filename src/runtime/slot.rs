@@ -12,12 +12,13 @@ use crate::core::bucket::{Bucket, Refill};
 use crate::core::placement::BucketId;
 use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
-use crate::lock::{Mutex, MutexGuard};
+use crate::lock::Mutex;
+use crate::runtime::arena::Arena;
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
 use crate::runtime::waiters::Waiters;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// Bits of a credit word that hold credit; the generation stands above them.
@@ -26,10 +27,8 @@ const CREDIT_BITS: u32 = 40;
 pub(super) const CREDIT_MAX: u64 = (1 << CREDIT_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << (64 - CREDIT_BITS)) - 1;
 
-const CHUNK: usize = 1024;
-const CHUNKS: usize = 16_384;
 /// Most slots in a process.
-pub const SLOTS_MAX: usize = CHUNK * CHUNKS;
+pub const SLOTS_MAX: usize = super::arena::PLACES_MAX;
 
 /// A key's name: slot index below, generation above, where it stands in a credit word. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +66,8 @@ pub(super) struct Slot {
     pub(super) dry_until: AtomicU64,
     /// Permits refused without settling.
     pub(super) refused: AtomicU64,
+    /// How often the credit was taken back: what was taken before cannot be put back into it.
+    pub(super) settlements: AtomicU32,
     /// The driver was told that this bucket was refused.
     pub(super) flagged: AtomicBool,
     pub(super) cold: Mutex<Option<Box<Cold>>>,
@@ -96,29 +97,12 @@ pub(super) struct Cold {
     pub(super) largest_refused: Tokens,
 }
 
-static TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-static FREE: Mutex<Free> = Mutex::new(Free { next: 0, returned: Vec::new() });
-
-pub(super) struct Free {
-    /// Slots below were in use at some time.
-    next: u32,
-    returned: Vec<u32>,
-}
-
-impl Free {
-    /// In a forked child: somebody in the parent may have looked at a returned slot with an old id just then, so that
-    /// its lock is not to be trusted.
-    pub(super) fn forget_returned(&mut self) {
-        std::mem::forget(std::mem::take(&mut self.returned));
-    }
-}
+pub(super) static SLOTS: Arena<Slot> = Arena::new();
 
 /// The slot at `index`; `None` if no key ever stood there.
 #[inline]
 pub(super) fn get(index: u32) -> Option<&'static Slot> {
-    let chunk = TABLE.get(index as usize / CHUNK)?.load(Ordering::Acquire);
-    // SAFETY: a chunk is published once, whole, and never freed.
-    unsafe { chunk.as_ref() }.map(|chunk| &chunk[index as usize % CHUNK])
+    SLOTS.get(index)
 }
 
 /// The slot of a live key, by what the driver calls it.
@@ -126,40 +110,18 @@ pub(super) fn of_ref(bucket: crate::core::share::BucketRef) -> Option<&'static S
     get(bucket.0)
 }
 
-/// Takes a slot; `None` when all are in use.
-fn take() -> Option<u32> {
-    let mut free = FREE.lock();
-    if let Some(index) = free.returned.pop() {
-        return Some(index);
-    }
-    let index = free.next;
-    let chunk = TABLE.get(index as usize / CHUNK)?;
-    if index as usize % CHUNK == 0 {
-        let slots: Box<[Slot; CHUNK]> =
-            (0..CHUNK).map(|_| Slot::default()).collect::<Vec<_>>().into_boxed_slice().try_into().ok()?;
-        chunk.store(Box::into_raw(slots), Ordering::Release);
-    }
-    free.next += 1;
-    Some(index)
-}
-
-/// A new key with a bucket: full for a local limit, empty and without a share for a shared one.
+/// A new key with a bucket, without a share where the limit is shared.
 pub(super) fn create(
     owner: &Arc<Inner>,
     bucket_id: BucketId,
     limit: &Arc<LimitOf>,
     value: &str,
     validity: u32,
-    now: Nanos,
+    bucket: Bucket,
 ) -> Option<KeyId> {
-    let index = take()?;
+    let index = SLOTS.take()?;
     let slot = get(index)?;
     let local = owner.is_local();
-    let bucket = if local {
-        Bucket::full(limit.burst(), limit.local().refill(), now)
-    } else {
-        Bucket::empty(Tokens::ZERO, Refill::NONE, now)
-    };
     let mut cold = slot.cold.lock();
     let last = (slot.credit.load(Ordering::Relaxed) >> CREDIT_BITS) as u32;
     let generation = last.wrapping_add(1) & GENERATION_MASK;
@@ -192,22 +154,46 @@ pub(super) fn create(
     Some(id)
 }
 
-/// Ends a key: its id is out of date from here on, and who waited for it is told.
-pub(super) fn destroy(index: u32) {
-    let Some(slot) = get(index) else { return };
+/// Ends a key: its id is out of date from here on, and who waited for it is told. Answers what its bucket held.
+pub(super) fn destroy(index: u32) -> Option<Bucket> {
+    let slot = get(index)?;
     let mut guard = slot.cold.lock();
-    let Some(mut cold) = guard.take() else { return };
+    let mut cold = guard.take()?;
     cold.settle(slot, Nanos::ZERO);
     // No credit under any generation that an id carries.
     slot.credit.store(cold.id.tag(), Ordering::Release);
     slot.validity.store(0, Ordering::Release);
     drop(guard);
-    FREE.lock().returned.push(index);
+    SLOTS.give_back(index);
     cold.owner.count_ended(cold.granted, cold.refused);
     cold.waiters.call_all();
+    Some(cold.bucket)
 }
 
 impl Slot {
+    /// Takes `cost` out of the credit under the generation `tag`, if it is there.
+    #[inline]
+    pub(super) fn take_credit(&self, tag: u64, cost: u64) -> bool {
+        let less = |word: u64| {
+            let have = word.wrapping_sub(tag);
+            (have <= CREDIT_MAX && have >= cost).then(|| word - cost)
+        };
+        self.credit.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok()
+    }
+
+    /// Puts back what was just taken, as if it had not been: unless the bucket was settled after `settlements` was read,
+    /// which counted it as spent.
+    #[cold]
+    pub(super) fn give_credit_back(&self, tag: u64, cost: u64, settlements: u32) {
+        // The lock keeps settlements out.
+        let guard = self.cold.lock();
+        if guard.as_ref().is_some_and(|cold| cold.id.tag() == tag)
+            && self.settlements.load(Ordering::Acquire) == settlements
+        {
+            self.credit.fetch_add(cost, Ordering::AcqRel);
+        }
+    }
+
     /// Whether this process was forked from the one that the key belongs to: its lock must not be touched.
     pub(super) fn is_of_another_process(&self) -> bool {
         self.forks.load(Ordering::Relaxed) != super::fork::count()
@@ -239,7 +225,8 @@ impl Cold {
     }
 
     /// Takes the credit back, mints up to `now`, and counts what was spent.
-    fn settle(&mut self, slot: &Slot, now: Nanos) {
+    pub(super) fn settle(&mut self, slot: &Slot, now: Nanos) {
+        slot.settlements.fetch_add(1, Ordering::AcqRel);
         let left = slot.credit.swap(self.id.tag(), Ordering::AcqRel) & CREDIT_MAX;
         let spent = Tokens(self.paid_out - left);
         self.paid_out = 0;
@@ -252,7 +239,7 @@ impl Cold {
     }
 
     /// Lets the hot path spend what is there, unless somebody waits for it in front of others.
-    fn pay_out(&mut self, slot: &Slot) {
+    pub(super) fn pay_out(&mut self, slot: &Slot) {
         let credit = if self.waiters.is_empty() { self.bucket.level().0.min(CREDIT_MAX) } else { 0 };
         self.paid_out = credit;
         slot.credit.store(self.id.tag() | credit, Ordering::Release);
@@ -295,15 +282,12 @@ impl Cold {
         self.bucket.level()
     }
 
-    pub(super) fn bucket(&mut self) -> &mut Bucket {
-        &mut self.bucket
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.bucket
     }
 
-    /// Puts back what [`Cold::take`] took, as if nobody had asked.
-    pub(super) fn put_back(&mut self, amount: Tokens) {
-        self.bucket.put(amount);
-        self.granted -= amount.whole();
-        self.asked = self.asked - amount;
+    pub(super) fn bucket_mut(&mut self) -> &mut Bucket {
+        &mut self.bucket
     }
 
     pub(super) fn count_spent(&mut self, spent: Tokens) {
@@ -319,11 +303,6 @@ impl Cold {
         self.is_refused = true;
         self.largest_refused = self.largest_refused.max(largest);
     }
-}
-
-/// To be held over a fork.
-pub(super) fn lock_for_fork() -> MutexGuard<'static, Free> {
-    FREE.lock()
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);

@@ -54,7 +54,7 @@ impl Buckets for Slots {
     fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         let waited_for = Slots::at(bucket, now, |cold, slot| {
             cold.reshape(slot, share, share.refill());
-            cold.bucket().put(arrived);
+            cold.bucket_mut().put(arrived);
             !cold.waiters.is_empty()
         });
         if waited_for {

@@ -13,18 +13,13 @@ use std::time::Duration;
 pub(super) const WAITERS_MAX: usize = 65_536;
 
 /// One waiter.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Waiter {
-    amount: Tokens,
     called: Mutex<bool>,
     bell: Condvar,
 }
 
 impl Waiter {
-    pub(super) fn new(amount: Tokens) -> Waiter {
-        Waiter { amount, called: Mutex::new(false), bell: Condvar::new() }
-    }
-
     /// Sleeps until called, for at most `nap`. A call that came before is not missed.
     pub(super) fn sleep(&self, nap: Nanos) {
         let mut called = self.called.lock();
@@ -43,7 +38,8 @@ impl Waiter {
 /// The queue of one bucket.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    queue: VecDeque<Arc<Waiter>>,
+    /// Who waits, and for how much.
+    queue: VecDeque<(Arc<Waiter>, Tokens)>,
     total: Tokens,
 }
 
@@ -63,28 +59,29 @@ impl Waiters {
 
     /// The largest single wait.
     pub(super) fn first_amount(&self) -> Tokens {
-        self.queue.front().map_or(Tokens::ZERO, |waiter| waiter.amount)
+        self.queue.front().map_or(Tokens::ZERO, |(_, amount)| *amount)
     }
 
     /// Whether nobody is before `me`; without a `me`, whether nobody waits.
     pub(super) fn is_first(&self, me: Option<&Arc<Waiter>>) -> bool {
         match (self.queue.front(), me) {
             (None, _) => true,
-            (Some(first), Some(me)) => Arc::ptr_eq(first, me),
+            (Some((first, _)), Some(me)) => Arc::ptr_eq(first, me),
             (Some(_), None) => false,
         }
     }
 
-    pub(super) fn join(&mut self, waiter: Arc<Waiter>) {
-        self.total = self.total.plus(waiter.amount);
-        self.queue.push_back(waiter);
+    pub(super) fn join(&mut self, waiter: Arc<Waiter>, amount: Tokens) {
+        self.total = self.total.plus(amount);
+        self.queue.push_back((waiter, amount));
     }
 
     /// Takes `me` out, wherever it stands, and wakes the new first.
     pub(super) fn leave(&mut self, me: &Arc<Waiter>) {
-        let Some(at) = self.queue.iter().position(|waiter| Arc::ptr_eq(waiter, me)) else { return };
-        self.queue.remove(at);
-        self.total = self.total - me.amount;
+        let Some(at) = self.queue.iter().position(|(waiter, _)| Arc::ptr_eq(waiter, me)) else { return };
+        if let Some((_, amount)) = self.queue.remove(at) {
+            self.total = self.total - amount;
+        }
         if at == 0 {
             self.call_first();
         }
@@ -92,13 +89,13 @@ impl Waiters {
 
     /// Something changed: the first should look again.
     pub(super) fn call_first(&self) {
-        if let Some(first) = self.queue.front() {
+        if let Some((first, _)) = self.queue.front() {
             first.call();
         }
     }
 
     /// Everything is over: all should look again.
     pub(super) fn call_all(&self) {
-        self.queue.iter().for_each(|waiter| waiter.call());
+        self.queue.iter().for_each(|(waiter, _)| waiter.call());
     }
 }

@@ -1,0 +1,111 @@
+//! Decisions by scope value, without a key that somebody holds: in place where the bucket is local and idle, which costs
+//! no slot; otherwise with a key that ends when it was not used for a while.
+
+use super::decide::{Part, TIERS_MAX};
+use super::decision::{self, Basis, Decision};
+use super::inner::{check_value, Inner};
+use super::keys::Place;
+use super::limit_of::LimitOf;
+use super::slot::KeyId;
+use super::tiers::InForce;
+use super::{acquire, path, slot};
+use crate::core::bucket::Bucket;
+use crate::core::units::Tokens;
+use crate::{Error, ErrorKind};
+use std::sync::Arc;
+
+/// How often a key that ended before it was used is looked for again.
+const ATTEMPTS: usize = 4;
+
+/// Takes from the bucket of one value.
+pub(super) fn try_acquire(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64) -> Decision {
+    let checked = inner.check().and_then(|()| check_value(value));
+    if let Err(why) = checked {
+        return Decision::failed(why.kind());
+    }
+    if inner.is_local() {
+        if let Some(decision) = in_place(inner, limit, value, permits) {
+            return decision;
+        }
+    }
+    with_keys(|| inner.key(limit, value, false), |key| acquire::try_acquire(*key, permits))
+}
+
+/// Takes from the buckets of all tiers or from none.
+pub(super) fn try_acquire_tiers(
+    inner: &Arc<Inner>,
+    tiers: &[InForce],
+    values: &[&str; TIERS_MAX],
+    permits: u64,
+) -> Decision {
+    let find = || {
+        let mut keys = [(KeyId(0), 0); TIERS_MAX];
+        for ((tier, value), place) in tiers.iter().zip(values).zip(&mut keys) {
+            *place = (inner.key(&tier.limit, value, false)?, tier.weight);
+        }
+        Ok(keys)
+    };
+    with_keys(find, |keys| {
+        let keys = &keys[..tiers.len()];
+        path::try_keys(keys, permits).unwrap_or_else(|| slowly(keys, permits))
+    })
+}
+
+fn slowly(keys: &[(KeyId, u64)], permits: u64) -> Decision {
+    let mut parts = [None; TIERS_MAX];
+    for ((id, weight), part) in keys.iter().zip(&mut parts) {
+        *part = slot::get(id.index()).map(|slot| Part { slot, id: *id, weight: *weight });
+    }
+    path::Parts::of(parts).with(|parts| acquire::slowly(parts, permits)).unwrap_or_else(Decision::failed)
+}
+
+/// Decides with keys that nobody holds: they may end in between, and then are looked for again.
+fn with_keys<K>(find: impl Fn() -> Result<K, Error>, decide: impl Fn(&K) -> Decision) -> Decision {
+    for _ in 0..ATTEMPTS {
+        let decision = match find() {
+            Ok(keys) => decide(&keys),
+            Err(why) => return Decision::failed(why.kind()),
+        };
+        if decision.status != ErrorKind::Stale as i32 {
+            return decision;
+        }
+    }
+    Decision::failed(ErrorKind::Stale)
+}
+
+/// Takes from a local bucket that is idle, or new; `None` when it is live in a slot.
+fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64) -> Option<Decision> {
+    if permits == 0 {
+        return Some(Decision::failed(ErrorKind::Argument));
+    }
+    let bucket = limit.bucket(value);
+    let amount = Tokens::permits(permits);
+    let now = inner.clock().now();
+    let mut stripe = limit.stripe(bucket);
+    let decision = match stripe.idle(bucket, now, |bucket| take(bucket, amount)) {
+        Some(decision) => decision,
+        None if stripe.get(bucket).is_some() => return None,
+        None if !inner.make_room(&mut stripe) => return Some(Decision::failed(ErrorKind::Capacity)),
+        None => {
+            let mut new = stripe.bucket(None, now);
+            let decision = take(&mut new, amount);
+            stripe.set(bucket, Place::Idle(new.save()));
+            decision
+        }
+    };
+    match decision.is_granted() {
+        true => stripe.granted = stripe.granted.saturating_add(permits),
+        false => stripe.refused = stripe.refused.saturating_add(permits),
+    }
+    Some(decision)
+}
+
+fn take(bucket: &mut Bucket, amount: Tokens) -> Decision {
+    if bucket.take(amount) {
+        return Decision::granted(bucket.level().whole(), Basis::Local);
+    }
+    match bucket.wait_for(amount) {
+        Some(wait) => Decision::no(decision::DENIED, wait.0.max(1), bucket.level().whole(), Basis::Local),
+        None => Decision::no(decision::NEVER, u64::MAX, bucket.level().whole(), Basis::Local),
+    }
+}

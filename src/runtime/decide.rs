@@ -1,0 +1,204 @@
+//! The decision under locks: all buckets of a key are settled at one moment, and all give or none does.
+
+use super::decision::{self, Basis, Decision};
+use super::slot::{Cold, KeyId, Slot};
+use super::waiters::Waiter;
+use super::{clock, validity};
+use crate::core::limit::Outage;
+use crate::core::units::{mul_div, Nanos, Tokens, PERMIT, SECOND};
+use crate::lock::MutexGuard;
+use crate::ErrorKind;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+/// Most tiers of a limiter.
+pub const TIERS_MAX: usize = 8;
+/// The least wait that a refusal without a share suggests: about a round trip to the log.
+const ROUND_TRIP: Nanos = Nanos::from_millis(10);
+
+/// One bucket of a key, and what a permit costs there.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) slot: &'static Slot,
+    pub(super) id: KeyId,
+    pub(super) weight: u64,
+}
+
+impl Part {
+    /// Of a key that has one bucket.
+    pub(super) fn whole(slot: &'static Slot, id: KeyId) -> Part {
+        Part { slot, id, weight: 1 }
+    }
+
+    /// What `permits` cost here; `u64::MAX` when nothing can hold so much.
+    pub(super) fn cost(&self, permits: u64) -> Tokens {
+        Tokens(permits.saturating_mul(self.weight).saturating_mul(PERMIT))
+    }
+}
+
+/// The buckets of a key, locked and settled at one moment.
+pub(super) struct Site<'a> {
+    parts: &'a [Part],
+    guards: &'a mut [Option<MutexGuard<'static, Option<Box<Cold>>>>; TIERS_MAX],
+    permits: u64,
+    pub(super) now: Nanos,
+}
+
+/// One of them.
+pub(super) struct At<'a> {
+    pub(super) slot: &'static Slot,
+    pub(super) cold: &'a mut Cold,
+    /// What is asked of it.
+    pub(super) amount: Tokens,
+    /// What one permit costs.
+    unit: Tokens,
+}
+
+impl Site<'_> {
+    /// The buckets, in the order of the tiers.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = At<'_>> {
+        let permits = self.permits;
+        self.parts.iter().zip(self.guards.iter_mut()).filter_map(move |(part, guard)| {
+            let cold = guard.as_mut()?.as_deref_mut()?;
+            Some(At { slot: part.slot, cold, amount: part.cost(permits), unit: part.cost(1) })
+        })
+    }
+
+    /// The bucket of one tier.
+    pub(super) fn at(&mut self, tier: u16) -> Option<At<'_>> {
+        self.each().nth(tier.into())
+    }
+}
+
+/// Checks that the key lives, settles its buckets, lets `act` use them, and pays out the rest. Locks are taken in the
+/// order of the slots, so that two keys that share buckets cannot wait for each other.
+pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<'_>) -> T) -> Result<T, ErrorKind> {
+    if parts.iter().any(|part| part.slot.is_of_another_process()) {
+        return Err(ErrorKind::Forked);
+    }
+    if permits == 0 {
+        return Err(ErrorKind::Argument);
+    }
+    let mut order: [usize; TIERS_MAX] = std::array::from_fn(|at| at);
+    let order = &mut order[..parts.len()];
+    order.sort_unstable_by_key(|at| parts[*at].id.index());
+    let mut guards = [const { None }; TIERS_MAX];
+    for at in &*order {
+        guards[*at] = Some(parts[*at].slot.cold.lock());
+    }
+    let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO };
+    let alive = site.each().zip(parts).filter(|(at, part)| at.cold.id == part.id).count();
+    let Some(owner) = site.at(0).filter(|_| alive == parts.len()).map(|at| at.cold.owner.clone()) else {
+        return Err(ErrorKind::Stale);
+    };
+    owner.life().check()?;
+    site.now = owner.clock().now();
+    let mut untold = [None; TIERS_MAX];
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let now = site.now;
+        site.each().for_each(|at| at.cold.settle(at.slot, now));
+        let result = act(&mut site);
+        for (at, untold) in site.each().zip(&mut untold) {
+            at.cold.pay_out(at.slot);
+            // The driver is told once until it has looked.
+            let short = at.cold.is_refused || !at.cold.waiters.is_empty();
+            *untold = (short && !at.slot.flagged.swap(true, Ordering::AcqRel)).then_some((at.slot, at.cold.id));
+        }
+        result
+    }));
+    drop(guards);
+    for (slot, id) in untold.into_iter().flatten() {
+        if !owner.tell_driver(id) {
+            slot.flagged.store(false, Ordering::Release);
+        }
+    }
+    result.map_err(|panic| {
+        // In the middle of a bucket's change: nothing of this runtime can be trusted any more.
+        owner.poison();
+        resume_unwind(panic)
+    })
+}
+
+/// What settled buckets say to a request, without taking anything, and which of them let it pass for want of a log (a
+/// bit for each tier). `me` is the waiter that asks, if one does: others may not overtake those who wait. A refusal
+/// names the tier that is refused for longest, a grant the one with least left.
+pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> (Decision, u8) {
+    let now = site.now;
+    let (mut refusal, mut granted, mut allowed): (Option<Decision>, _, _) =
+        (None, Decision::granted(u64::MAX, Basis::Local), 0);
+    for (tier, at) in (0u16..).zip(site.each()) {
+        let asked = Decision { tier, ..ask(&at, now, me) };
+        if !asked.is_granted() {
+            let longest = refusal.is_none_or(|worst| asked.retry_after_ns > worst.retry_after_ns);
+            refusal = if longest { Some(asked) } else { refusal };
+            continue;
+        }
+        allowed |= u8::from(asked.basis() == Basis::Allowed) << tier;
+        // The basis that promises least.
+        let basis = granted.basis.max(asked.basis);
+        granted = Decision { basis, ..if asked.remaining < granted.remaining { asked } else { granted } };
+    }
+    (refusal.unwrap_or(granted), allowed)
+}
+
+/// Decides on settled buckets: takes from all of them or from none.
+pub(super) fn decide(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> Decision {
+    let (decision, allowed) = judge(site, me);
+    if decision.is_granted() {
+        for (tier, at) in site.each().enumerate() {
+            if allowed >> tier & 1 == 0 {
+                at.cold.take(at.amount);
+            } else {
+                at.cold.count_spent(at.amount);
+                at.cold.owner.count_allowed(at.amount.whole());
+            }
+        }
+    }
+    decision
+}
+
+/// Counts a refusal where it was decided.
+pub(super) fn count_refused(site: &mut Site<'_>, refusal: Decision) {
+    if let Some(at) = site.at(refusal.tier) {
+        at.cold.count_refused(at.amount.whole(), at.amount);
+    }
+}
+
+/// What one bucket says to a request, without taking anything.
+fn ask(at: &At<'_>, now: Nanos, me: Option<&Arc<Waiter>>) -> Decision {
+    let (slot, cold, amount) = (at.slot, &*at.cold, at.amount);
+    let level = cold.level();
+    let left = |level: Tokens| level.0 / at.unit.0;
+    if amount > cold.limit.burst() {
+        return Decision::no(decision::NEVER, u64::MAX, left(level), Basis::Local);
+    }
+    let validity = validity::get(slot.validity.load(Ordering::Relaxed));
+    let usable = now < validity.until();
+    if !usable && cold.limit.outage == Outage::Allow && validity.is_away() {
+        return Decision::granted(0, Basis::Allowed);
+    }
+    let first = cold.waiters.is_first(me);
+    if usable && first && level >= amount {
+        return Decision::granted(left(level - amount), validity.basis());
+    }
+    let basis = if usable && cold.share.burst > Tokens::ZERO { validity.basis() } else { Basis::NoShare };
+    let own = if usable { cold.bucket().wait_for(amount) } else { None };
+    let ahead = if first { Tokens::ZERO } else { cold.waiters.total() };
+    let wait = own.unwrap_or_else(|| as_if_alone(cold, amount)).plus(as_if_alone(cold, ahead));
+    if let (true, true, Some(next)) = (usable, first, cold.bucket().wait_for(Tokens::permits(1))) {
+        slot.dry_until.store(clock::deadline(now, now.plus(next)), Ordering::Release);
+    }
+    Decision::no(decision::DENIED, wait.0.max(1), if first { left(level) } else { 0 }, basis)
+}
+
+/// How long the whole limit takes to yield `amount`: a guess that is honest when the share is still to come.
+fn as_if_alone(cold: &Cold, amount: Tokens) -> Nanos {
+    if amount == Tokens::ZERO {
+        return Nanos::ZERO;
+    }
+    // micro-permits * 1e12 / (nano-permits per second) = nanoseconds
+    let rate = cold.limit.rate().0.max(1);
+    let wait = Nanos(mul_div(amount.0, SECOND * 1_000, rate));
+    wait.max(ROUND_TRIP)
+}

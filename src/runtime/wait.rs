@@ -1,0 +1,89 @@
+//! Waiting for permits, first come, first served.
+//!
+//! Who waits for a key with several tiers stands in the queue of the tier that refuses it, and of no other: it never
+//! holds up a key that shares only the tiers which would have let it pass.
+
+use super::clock;
+use super::decide::{decide, enter, Part, Site};
+use super::decision::{self, Basis, Decision};
+use super::waiters::{Waiter, WAITERS_MAX};
+use crate::core::units::Nanos;
+use crate::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time-out of a wait: longer ones are cut to it.
+const TIMEOUT_MAX: Nanos = Nanos::from_secs(365 * 86_400);
+
+/// Takes `permits`, which were refused just now by `refusal`, waiting for them up to `timeout` behind those who came
+/// earlier.
+pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Decision) -> Decision {
+    let timeout = clock::nanos(timeout).min(TIMEOUT_MAX);
+    let deadline = clock::boot_time().plus(timeout);
+    let waiter = Arc::new(Waiter::default());
+    let joined = enter(parts, permits, |site| {
+        let Some(at) = site.at(refusal.tier) else { return Err(ErrorKind::Stale) };
+        // The refusal has counted as asked for what is now waited for; it is no refusal yet.
+        at.cold.refused = at.cold.refused.saturating_sub(at.amount.whole());
+        join(site, &waiter, refusal.tier)
+    });
+    if let Err(kind) = joined.unwrap_or_else(Err) {
+        return Decision::failed(kind);
+    }
+    let mut tier = refusal.tier;
+    loop {
+        let turn = enter(parts, permits, |site| {
+            let decision = decide(site, Some(&waiter));
+            let over = decision.status != decision::DENIED || clock::boot_time() >= deadline;
+            if over || decision.tier != tier {
+                leave(site, &waiter, tier, over && !decision.is_granted());
+            }
+            if !over && decision.tier != tier {
+                join(site, &waiter, decision.tier)?;
+            }
+            let first = site.at(decision.tier).is_some_and(|at| at.cold.waiters.is_first(Some(&waiter)));
+            Ok((decision, over, first))
+        });
+        let (decision, over, first) = match turn.unwrap_or_else(Err) {
+            Ok(turn) => turn,
+            Err(kind) => {
+                // One of the buckets ended; that of the queue may live on.
+                parts[usize::from(tier)].slot.with(parts[usize::from(tier)].id, |_, cold| cold.waiters.leave(&waiter));
+                return Decision::failed(kind);
+            }
+        };
+        if over {
+            return match decision.status {
+                decision::DENIED => Decision { status: decision::TIMED_OUT, ..decision },
+                _ => decision,
+            };
+        }
+        tier = decision.tier;
+        let left = deadline.since(clock::boot_time());
+        // Only the first knows when its permits come; the others are woken when it leaves.
+        let own_share = decision.basis() != Basis::NoShare;
+        let nap = if first && own_share { left.min(Nanos(decision.retry_after_ns)) } else { left };
+        waiter.sleep(nap);
+    }
+}
+
+fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
+    let Some(at) = site.at(tier) else { return Err(ErrorKind::Stale) };
+    if at.cold.waiters.len() >= WAITERS_MAX {
+        return Err(ErrorKind::Capacity);
+    }
+    at.cold.waiters.join(waiter.clone(), at.amount);
+    Ok(())
+}
+
+/// Leaves the queue of `tier`. What was waited for was asked for when it was refused first; now it is either `refused` or
+/// asked for by who takes it.
+fn leave(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16, refused: bool) {
+    let Some(at) = site.at(tier) else { return };
+    at.cold.waiters.leave(waiter);
+    if refused {
+        at.cold.refused = at.cold.refused.saturating_add(at.amount.whole());
+    } else {
+        at.cold.asked = at.cold.asked - at.amount;
+    }
+}
