@@ -36,7 +36,7 @@ impl Condvar {
         self.0.notify_one();
     }
 
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code))]
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only the Kafka storage wakes all who wait"))]
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
