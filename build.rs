@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// The files that the header is made of, in the order in which a reader meets them.
-const SOURCES: [&str; 11] =
-    ["version", "status", "error", "text", "config", "runtime", "limiter", "key", "tiers", "observe", "clock"];
+const SOURCES: [&str; 12] = [
+    "version", "status", "error", "text", "config", "runtime", "limiter", "key", "tickets", "tiers", "observe", "clock",
+];
 
 /// What only C has a use for.
 const MACROS: &str = r#"

@@ -82,6 +82,9 @@
 // The time-out passed first; nothing was taken.
 #define TIDEGATE_TIMED_OUT 3
 
+// Not yet: a reservation stands in line; poll its ticket after `retry_after_ns`.
+#define TIDEGATE_PENDING 4
+
 // NULL, bad UTF-8, a wrong struct_size, or a value out of range.
 #define TIDEGATE_E_ARGUMENT -1
 
@@ -97,7 +100,7 @@
 // A named maximum was hit, such as keys.max.
 #define TIDEGATE_E_CAPACITY -5
 
-// The key was released, or its runtime was closed.
+// The key was released or its runtime closed, or the ticket was used.
 #define TIDEGATE_E_STALE -6
 
 // This process was forked: open a runtime of its own here.
@@ -481,6 +484,36 @@ tidegate_status_t tidegate_key_status(uint64_t key,
 
 // Gives a key back once; its share returns to the fleet after the last time. TIDEGATE_E_STALE if it was already.
 tidegate_status_t tidegate_key_release(uint64_t key);
+
+// Reserves `permits`: takes them now, to be settled or cancelled later, or a place in line for them. No thread waits:
+// sleep as you please and poll. TIDEGATE_OK: they are yours, go; TIDEGATE_PENDING: poll the ticket after
+// `retry_after_ns`; TIDEGATE_DENIED without a ticket: they cannot be expected within `max_wait_ns`. Otherwise as
+// tidegate_key_try_acquire(), and TIDEGATE_E_CAPACITY beyond 1000000 tickets of a process or 65536 places in a line.
+// First come, first served, together with tidegate_key_acquire(). A place is kept until a tenth of a second after the
+// time to poll; who polls later goes on from where it stands, but others may have passed, and after a minute it is lost.
+// Every ticket must be ended, by tidegate_ticket_settle() or tidegate_ticket_cancel(), or a poll that ends it: what it
+// holds counts against the burst until then. `ticket_out` is 0 where there is none.
+tidegate_status_t tidegate_key_reserve(uint64_t key,
+                                       uint64_t permits,
+                                       uint64_t max_wait_ns,
+                                       uint64_t *ticket_out,
+                                       tidegate_decision_t *decision_out);
+
+// Whether it is a ticket's turn. TIDEGATE_OK, once: its permits are yours, go. TIDEGATE_PENDING: poll again after
+// `retry_after_ns`. TIDEGATE_TIMED_OUT: `max_wait_ns` passed, the ticket is ended and nothing was taken; so for any
+// failure. TIDEGATE_E_STALE when it was granted or ended before.
+tidegate_status_t tidegate_ticket_poll(uint64_t ticket,
+                                       tidegate_decision_t *decision_out);
+
+// Ends a ticket and gives everything back: its place in line, or the permits that it holds. TIDEGATE_E_STALE when it is
+// ended already.
+tidegate_status_t tidegate_ticket_cancel(uint64_t ticket);
+
+// Ends a ticket that was granted, of whose permits `used` were used: what is left comes back at once, what is beyond is
+// owed and comes off what refills next. TIDEGATE_E_ARGUMENT while it is pending, TIDEGATE_E_STALE when it is ended
+// already.
+tidegate_status_t tidegate_ticket_settle(uint64_t ticket,
+                                         uint64_t used);
 
 // Makes a limiter of several tiers, at most TIDEGATE_TIERS_MAX: a decision takes from all of them or from none, and names
 // the one that refuses for longest. Every process that makes one of this name with the same tiers in the same order on

@@ -27,6 +27,6 @@ pub use core::limit::{Limit, Outage};
 pub use core::units::Nanos;
 pub use error::{Error, ErrorKind};
 pub use runtime::{
-    Basis, Decision, Health, HealthState, Key, KeyId, KeyStatus, Limiter, Metrics, Options, Runtime, Tier,
+    Basis, Decision, Health, HealthState, Key, KeyId, KeyStatus, Limiter, Metrics, Options, Reservation, Runtime, Tier,
 };
 pub use storage::StorageInfo;

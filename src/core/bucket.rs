@@ -7,6 +7,10 @@
 //! level never exceeds what a bucket that knew the moments would hold. Callers that know the moment settle
 //! first and [`Bucket::take`] after, and are exact.
 //!
+//! Permits can be *held*: taken, but perhaps to be given back. What is held still counts against the cap, so that a bucket
+//! cannot fill up again behind it: giving back then never lets more through than the limit. And more can be spent than was
+//! there, as a debt that is minted off first.
+//!
 //! Source of the algorithm: Turner, "New directions in communications" (1986), the leaky bucket as a meter.
 
 use super::units::{clamp, Nanos, Tokens};
@@ -45,12 +49,14 @@ pub struct Bucket {
     /// What the last settlement minted beyond whole micro-permits, in 1/den.
     carry: u64,
     settled: Nanos,
+    held: Tokens,
+    owed: Tokens,
 }
 
 impl Bucket {
     /// A bucket filled to its cap.
     pub fn full(cap: Tokens, refill: Refill, now: Nanos) -> Bucket {
-        Bucket { level: cap, cap, refill, carry: 0, settled: now }
+        Bucket { level: cap, cap, refill, carry: 0, settled: now, held: Tokens::ZERO, owed: Tokens::ZERO }
     }
 
     /// A bucket with nothing in it.
@@ -58,14 +64,16 @@ impl Bucket {
         Bucket { level: Tokens::ZERO, ..Bucket::full(cap, refill, now) }
     }
 
-    /// What is to be kept of it.
+    /// What is to be kept of it. What is held counts as spent; a debt becomes the time that it takes to mint it off.
     pub fn save(&self) -> Saved {
-        Saved { level: self.level, carry: self.carry, settled: self.settled }
+        let owed = u128::from(self.owed.0) * u128::from(self.refill.den);
+        let debt = Nanos(clamp(owed.div_ceil(u128::from(self.refill.num.max(1)))));
+        Saved { level: self.level, carry: self.carry, settled: self.settled.plus(debt) }
     }
 
     /// The bucket that was saved, with the cap and refill that it had.
     pub fn restore(saved: Saved, cap: Tokens, refill: Refill) -> Bucket {
-        Bucket { level: saved.level.min(cap), cap, refill, carry: saved.carry, settled: saved.settled }
+        Bucket { level: saved.level.min(cap), carry: saved.carry, ..Bucket::full(cap, refill, saved.settled) }
     }
 
     /// Mints up to `now`, then takes out `spent`, which left since the last settlement. A `now` before the
@@ -75,9 +83,11 @@ impl Bucket {
         self.settled = self.settled.max(now);
         let minted = u128::from(self.refill.num) * u128::from(elapsed.0) + u128::from(self.carry);
         let den = u128::from(self.refill.den);
-        let level = self.level.plus(Tokens(clamp(minted / den)));
-        if level >= self.cap {
-            self.level = self.cap;
+        let new = Tokens(clamp(minted / den));
+        let level = self.level.plus(new - self.owed);
+        self.owed = self.owed - new;
+        if level >= self.room() {
+            self.level = self.room();
             self.carry = 0;
         } else {
             self.level = level;
@@ -96,9 +106,14 @@ impl Bucket {
         self.cap
     }
 
+    /// What the level can come to while something is held.
+    fn room(&self) -> Tokens {
+        self.cap - self.held
+    }
+
     /// Whether it holds all it can.
     pub fn is_full(&self) -> bool {
-        self.level >= self.cap
+        self.level >= self.room() && self.owed == Tokens::ZERO
     }
 
     /// Takes `amount` if it is there.
@@ -110,16 +125,47 @@ impl Bucket {
         enough
     }
 
-    /// Puts `amount` in, up to the cap.
+    /// Takes `amount` if it is there, to be given back or spent later.
+    pub fn hold(&mut self, amount: Tokens) -> bool {
+        let taken = self.take(amount);
+        if taken {
+            self.held = self.held.plus(amount);
+        }
+        taken
+    }
+
+    /// Gives back `amount` of what is held, as if it had never been taken; what really came back. What the cap was lowered
+    /// below meanwhile does not.
+    pub fn give_back(&mut self, amount: Tokens) -> Tokens {
+        let back = amount.min(self.held);
+        self.held = self.held - back;
+        self.level = self.level.plus(back);
+        back
+    }
+
+    /// `amount` of what is held was spent.
+    pub fn spend_held(&mut self, amount: Tokens) {
+        self.held = self.held - amount;
+    }
+
+    /// `amount` was spent although nobody asked: what is not there is owed.
+    pub fn overdraw(&mut self, amount: Tokens) {
+        self.owed = self.owed.plus(amount - self.level);
+        self.level = self.level - amount;
+    }
+
+    /// Puts `amount` in, up to the cap; a debt is paid first.
     pub fn put(&mut self, amount: Tokens) {
-        self.level = self.level.plus(amount).min(self.cap);
+        self.level = self.level.plus(amount - self.owed).min(self.room());
+        self.owed = self.owed - amount;
     }
 
     /// Gives the bucket another cap and refill, and returns what stood above the new cap. Settle first.
     pub fn reshape(&mut self, cap: Tokens, refill: Refill) -> Tokens {
-        let above = self.level - cap;
-        self.level = self.level.min(cap);
+        self.held = self.held.min(cap);
         self.cap = cap;
+        let above = self.level - self.room();
+        self.level = self.level.min(self.room());
         if self.refill != refill {
             self.refill = refill;
             self.carry = 0;
@@ -132,10 +178,11 @@ impl Bucket {
         if amount <= self.level {
             return Some(Nanos::ZERO);
         }
-        if amount > self.cap || self.refill.num == 0 {
+        if amount > self.room() || self.refill.num == 0 {
             return None;
         }
-        let missing = u128::from((amount - self.level).0) * u128::from(self.refill.den) - u128::from(self.carry);
+        let missing =
+            u128::from((amount - self.level).plus(self.owed).0) * u128::from(self.refill.den) - u128::from(self.carry);
         Some(Nanos(clamp(missing.div_ceil(u128::from(self.refill.num)))))
     }
 }
@@ -190,6 +237,50 @@ mod tests {
         let mut bucket = Bucket::full(Tokens::permits(10), per_second(1), Nanos(0));
         bucket.settle(Nanos(60 * SECOND), Tokens::permits(10));
         assert_eq!(bucket.level(), Tokens::ZERO);
+    }
+
+    #[test]
+    fn what_is_held_keeps_its_room_so_that_giving_it_back_lets_no_more_through() {
+        let mut bucket = Bucket::full(Tokens::permits(10), per_second(1), Nanos(0));
+        assert!(bucket.hold(Tokens::permits(6)) && !bucket.hold(Tokens::permits(5)));
+        bucket.settle(Nanos(1000 * SECOND), Tokens::ZERO);
+        assert_eq!(bucket.level(), Tokens::permits(4));
+        assert!(bucket.take(Tokens::permits(4)));
+        assert_eq!(bucket.give_back(Tokens::permits(6)), Tokens::permits(6));
+        assert_eq!(bucket.level(), Tokens::permits(6), "ten in all, and not sixteen");
+        assert_eq!(bucket.give_back(Tokens::permits(6)), Tokens::ZERO);
+    }
+
+    #[test]
+    fn what_was_held_and_spent_makes_room_again() {
+        let mut bucket = Bucket::full(Tokens::permits(10), per_second(1), Nanos(0));
+        assert!(bucket.hold(Tokens::permits(6)));
+        bucket.spend_held(Tokens::permits(6));
+        bucket.settle(Nanos(1000 * SECOND), Tokens::ZERO);
+        assert_eq!(bucket.level(), Tokens::permits(10));
+    }
+
+    #[test]
+    fn a_lower_cap_takes_what_is_held_with_it() {
+        let mut bucket = Bucket::full(Tokens::permits(10), per_second(1), Nanos(0));
+        assert!(bucket.hold(Tokens::permits(6)));
+        assert_eq!(bucket.reshape(Tokens::permits(5), Refill::NONE), Tokens::permits(4));
+        assert_eq!(bucket.give_back(Tokens::permits(6)), Tokens::permits(5));
+        assert_eq!(bucket.level(), Tokens::permits(5));
+    }
+
+    #[test]
+    fn a_debt_is_minted_off_first_and_is_not_forgotten_when_the_bucket_is_kept() {
+        let (cap, refill) = (Tokens::permits(10), per_second(1));
+        let mut bucket = Bucket::full(cap, refill, Nanos(0));
+        bucket.overdraw(Tokens::permits(13));
+        assert_eq!(bucket.wait_for(Tokens::permits(1)), Some(Nanos(4 * SECOND)));
+        let mut kept = Bucket::restore(bucket.save(), cap, refill);
+        for bucket in [&mut bucket, &mut kept] {
+            assert!(!bucket.is_full());
+            bucket.settle(Nanos(5 * SECOND), Tokens::ZERO);
+            assert_eq!(bucket.level(), Tokens::permits(2));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod observe;
 mod runtime;
 mod status;
 mod text;
+mod tickets;
 mod tiers;
 mod version;
 

@@ -16,6 +16,8 @@ pub const TIDEGATE_DENIED: i32 = 1;
 pub const TIDEGATE_NEVER: i32 = 2;
 /// The time-out passed first; nothing was taken.
 pub const TIDEGATE_TIMED_OUT: i32 = 3;
+/// Not yet: a reservation stands in line; poll its ticket after `retry_after_ns`.
+pub const TIDEGATE_PENDING: i32 = 4;
 /// NULL, bad UTF-8, a wrong struct_size, or a value out of range.
 pub const TIDEGATE_E_ARGUMENT: i32 = -1;
 /// A property is unknown, has no such value, or contradicts another.
@@ -26,7 +28,7 @@ pub const TIDEGATE_E_CLOSED: i32 = -3;
 pub const TIDEGATE_E_STORAGE: i32 = -4;
 /// A named maximum was hit, such as keys.max.
 pub const TIDEGATE_E_CAPACITY: i32 = -5;
-/// The key was released, or its runtime was closed.
+/// The key was released or its runtime closed, or the ticket was used.
 pub const TIDEGATE_E_STALE: i32 = -6;
 /// This process was forked: open a runtime of its own here.
 pub const TIDEGATE_E_FORKED: i32 = -7;
@@ -42,6 +44,7 @@ pub extern "C" fn tidegate_status_name(status: tidegate_status_t) -> *const c_ch
             TIDEGATE_DENIED => c"TIDEGATE_DENIED",
             TIDEGATE_NEVER => c"TIDEGATE_NEVER",
             TIDEGATE_TIMED_OUT => c"TIDEGATE_TIMED_OUT",
+            TIDEGATE_PENDING => c"TIDEGATE_PENDING",
             TIDEGATE_E_ARGUMENT => c"TIDEGATE_E_ARGUMENT",
             TIDEGATE_E_CONFIG => c"TIDEGATE_E_CONFIG",
             TIDEGATE_E_CLOSED => c"TIDEGATE_E_CLOSED",
@@ -57,6 +60,7 @@ pub extern "C" fn tidegate_status_name(status: tidegate_status_t) -> *const c_ch
 }
 
 const _: () = assert!(TIDEGATE_DENIED == decision::DENIED && TIDEGATE_NEVER == decision::NEVER);
+const _: () = assert!(TIDEGATE_PENDING == decision::PENDING);
 const _: () = assert!(TIDEGATE_OK == decision::OK && TIDEGATE_TIMED_OUT == decision::TIMED_OUT);
 const _: () =
     assert!(TIDEGATE_E_ARGUMENT == ErrorKind::Argument as i32 && TIDEGATE_E_CONFIG == ErrorKind::Config as i32);

@@ -1,6 +1,6 @@
 //! The decision: one atomic step where the credit suffices, one lock and one clock reading where it does not.
 
-use super::decide::{count_refused, decide, enter, judge, Part};
+use super::decide::{count_refused, decide, enter, judge, Part, Use};
 use super::decision::{self, Basis, Decision};
 use super::slot::{self, KeyId, CREDIT_MAX};
 use super::{clock, path, validity, wait};
@@ -79,7 +79,7 @@ fn with_parts(id: KeyId, act: impl FnOnce(&[Part]) -> Decision) -> Decision {
 #[inline(never)]
 pub(super) fn slowly(parts: &[Part], permits: u64) -> Decision {
     let decided = enter(parts, permits, |site| {
-        let decision = decide(site, None);
+        let decision = decide(site, None, Use::Spend);
         if !decision.is_granted() {
             count_refused(site, decision);
         }

@@ -55,6 +55,13 @@ pub(super) struct At<'a> {
     unit: Tokens,
 }
 
+impl At<'_> {
+    /// What `permits` cost here.
+    pub(super) fn cost(&self, permits: u64) -> Tokens {
+        Tokens(self.unit.0.saturating_mul(permits))
+    }
+}
+
 impl Site<'_> {
     /// The buckets, in the order of the tiers.
     pub(super) fn each(&mut self) -> impl Iterator<Item = At<'_>> {
@@ -97,7 +104,10 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
     let mut untold = [None; TIERS_MAX];
     let result = catch_unwind(AssertUnwindSafe(|| {
         let now = site.now;
-        site.each().for_each(|at| at.cold.settle(at.slot, now));
+        for at in site.each() {
+            at.cold.settle(at.slot, now);
+            at.cold.waiters.forget_abandoned(now);
+        }
         let result = act(&mut site);
         for (at, untold) in site.each().zip(&mut untold) {
             at.cold.pay_out(at.slot);
@@ -142,13 +152,21 @@ pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> (Decision,
     (refusal.unwrap_or(granted), allowed)
 }
 
+/// What becomes of permits that are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    Spend,
+    /// They may be given back.
+    Hold,
+}
+
 /// Decides on settled buckets: takes from all of them or from none.
-pub(super) fn decide(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> Decision {
+pub(super) fn decide(site: &mut Site<'_>, me: Option<&Arc<Waiter>>, use_: Use) -> Decision {
     let (decision, allowed) = judge(site, me);
     if decision.is_granted() {
         for (tier, at) in site.each().enumerate() {
             if allowed >> tier & 1 == 0 {
-                at.cold.take(at.amount);
+                at.cold.take(at.amount, use_);
             } else {
                 at.cold.count_spent(at.amount);
                 at.cold.owner.count_allowed(at.amount.whole());
@@ -178,7 +196,7 @@ fn ask(at: &At<'_>, now: Nanos, me: Option<&Arc<Waiter>>) -> Decision {
     if !usable && cold.limit.outage == Outage::Allow && validity.is_away() {
         return Decision::granted(0, Basis::Allowed);
     }
-    let first = cold.waiters.is_first(me);
+    let first = cold.waiters.is_first(me, now);
     if usable && first && level >= amount {
         return Decision::granted(left(level - amount), validity.basis());
     }

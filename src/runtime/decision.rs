@@ -8,6 +8,8 @@ pub const DENIED: i32 = 1;
 pub const NEVER: i32 = 2;
 /// The time-out passed first; nothing was taken.
 pub const TIMED_OUT: i32 = 3;
+/// Not yet: a reservation stands in line.
+pub const PENDING: i32 = 4;
 
 /// On what a decision rests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub struct Decision {
     pub retry_after_ns: u64,
     /// Whole permits left in this process's share right after; a hint.
     pub remaining: u64,
-    /// [`OK`], [`DENIED`], [`NEVER`], [`TIMED_OUT`], or a negative [`ErrorKind`](crate::ErrorKind).
+    /// [`OK`], [`DENIED`], [`NEVER`], [`TIMED_OUT`], [`PENDING`], or a negative [`ErrorKind`](crate::ErrorKind).
     pub status: i32,
     /// The index of the tier that decided.
     pub tier: u16,

@@ -5,7 +5,7 @@
 //! that of the slot or runtime, touches none of its locks, and answers `Forked`. A child may open runtimes of its
 //! own: the locks of the tables that they share with the parent's are held over the fork.
 
-use super::{arena, path, registry, slot, validity};
+use super::{arena, path, registry, slot, tickets, validity};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Once;
@@ -30,15 +30,16 @@ pub(super) fn watch() {
 /// The tables, locked in this order, from before a fork until after it.
 static HELD: Held = Held(UnsafeCell::new(None));
 struct Held(UnsafeCell<Option<Tables>>);
-type Tables = (Guard<registry::Runtimes>, Guard<arena::Free>, Guard<arena::Free>, Guard<validity::Free>);
+type Tables = (Guard<registry::Runtimes>, [Guard<arena::Free>; 3], Guard<validity::Free>);
 type Guard<T> = crate::lock::MutexGuard<'static, T>;
 
 // SAFETY: only the thread that forks touches it, and only while it holds the locks.
 unsafe impl Sync for Held {}
 
 extern "C" fn before() {
-    let (slots, paths) = (slot::SLOTS.lock_for_fork(), path::PATHS.lock_for_fork());
-    let tables = (registry::lock_for_fork(), slots, paths, validity::lock_for_fork());
+    let registry = registry::lock_for_fork();
+    let arenas = [slot::SLOTS.lock_for_fork(), path::PATHS.lock_for_fork(), tickets::TICKETS.lock_for_fork()];
+    let tables = (registry, arenas, validity::lock_for_fork());
     // SAFETY: this thread holds the locks.
     unsafe { *HELD.0.get() = Some(tables) };
 }
@@ -52,8 +53,8 @@ extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     validity::void_all();
     // SAFETY: as in the parent; the child's only thread is the one that forked.
-    if let Some((_, slots, _, _)) = unsafe { &mut *HELD.0.get() } {
-        slots.forget_returned();
+    if let Some((_, arenas, _)) = unsafe { &mut *HELD.0.get() } {
+        arenas.iter_mut().for_each(|free| free.forget_returned());
     }
     in_parent();
 }

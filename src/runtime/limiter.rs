@@ -6,6 +6,7 @@ use super::decision::Decision;
 use super::inner::{Inner, Life};
 use super::path;
 use super::slot::KeyId;
+use super::tickets::{self, TicketId};
 use super::tiers::{self, InForce, Scope, Tier};
 use super::{by_value, release, status, KeyStatus, DROP_TIMEOUT};
 use crate::core::limit::{Limit, Outage};
@@ -201,6 +202,13 @@ impl Key {
         acquire::acquire(self.id, permits, timeout)
     }
 
+    /// Takes `permits` to be settled or cancelled later, or a place in line if they can be expected within `max_wait`; the
+    /// reservation is `None` when the decision is neither granted nor pending. No thread waits: poll when it says.
+    pub fn reserve(&self, permits: u64, max_wait: Duration) -> (Decision, Option<Reservation>) {
+        let (decision, id) = tickets::reserve(self.id, permits, max_wait);
+        (decision, (id.0 != 0).then_some(Reservation { id, permits, granted: decision.is_granted() }))
+    }
+
     /// What a `try_acquire` of one permit would find, without taking it.
     pub fn peek(&self) -> Decision {
         acquire::peek(self.id)
@@ -212,6 +220,46 @@ impl Key {
     /// `Stale`, `Closed`, `Forked`.
     pub fn status(&self) -> Result<KeyStatus, Error> {
         status(self.id)
+    }
+}
+
+/// Permits that are held, or a place in line for them. Dropped, it is settled in full once granted, and cancelled before.
+#[derive(Debug)]
+pub struct Reservation {
+    id: TicketId,
+    permits: u64,
+    granted: bool,
+}
+
+impl Reservation {
+    /// Whether it is its turn: granted once, else pending, or timed out.
+    pub fn poll(&mut self) -> Decision {
+        let decision = tickets::poll(self.id);
+        self.granted |= decision.is_granted();
+        decision
+    }
+
+    /// Gives everything back.
+    ///
+    /// # Errors
+    /// `Stale` when it timed out; `Forked`.
+    pub fn cancel(self) -> Result<(), Error> {
+        tickets::cancel(self.id)
+    }
+
+    /// `used` were used of what is held: the rest comes back, what is beyond is owed.
+    ///
+    /// # Errors
+    /// `Argument` while it is pending; `Stale` when it timed out; `Forked`.
+    pub fn settle(self, used: u64) -> Result<(), Error> {
+        tickets::settle(self.id, used)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // Ended already, it is out of date, and this does nothing.
+        let _ = if self.granted { tickets::settle(self.id, self.permits) } else { tickets::cancel(self.id) };
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
 use crate::lock::Mutex;
 use crate::runtime::arena::Arena;
+use crate::runtime::decide::Use;
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
 use crate::runtime::waiters::Waiters;
@@ -246,12 +247,27 @@ impl Cold {
     }
 
     /// Takes `amount` out of the settled bucket.
-    pub(super) fn take(&mut self, amount: Tokens) -> bool {
-        let taken = self.bucket.take(amount);
+    pub(super) fn take(&mut self, amount: Tokens, use_: Use) {
+        let taken = match use_ {
+            Use::Spend => self.bucket.take(amount),
+            Use::Hold => self.bucket.hold(amount),
+        };
         if taken {
             self.count_spent(amount);
         }
-        taken
+    }
+
+    /// Ends the hold of `amount`, of which `spent` was used: the rest comes back, or what is beyond is owed.
+    pub(super) fn end_hold(&mut self, amount: Tokens, spent: Tokens) {
+        self.bucket.spend_held(amount.min(spent));
+        let back = self.bucket.give_back(amount - spent);
+        self.granted = self.granted.saturating_sub(back.whole());
+        self.asked = self.asked - back;
+        let beyond = spent - amount;
+        if beyond > Tokens::ZERO {
+            self.bucket.overdraw(beyond);
+            self.count_spent(beyond);
+        }
     }
 
     /// Takes on the numbers that a local limit has now: what was minted so far stays, up to the new burst.

@@ -4,7 +4,7 @@
 //! holds up a key that shares only the tiers which would have let it pass.
 
 use super::clock;
-use super::decide::{decide, enter, Part, Site};
+use super::decide::{decide, enter, Part, Site, Use};
 use super::decision::{self, Basis, Decision};
 use super::waiters::{Waiter, WAITERS_MAX};
 use crate::core::units::Nanos;
@@ -20,7 +20,7 @@ const TIMEOUT_MAX: Nanos = Nanos::from_secs(365 * 86_400);
 pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Decision) -> Decision {
     let timeout = clock::nanos(timeout).min(TIMEOUT_MAX);
     let deadline = clock::boot_time().plus(timeout);
-    let waiter = Arc::new(Waiter::default());
+    let waiter = Arc::new(Waiter::thread());
     let joined = enter(parts, permits, |site| {
         let Some(at) = site.at(refusal.tier) else { return Err(ErrorKind::Stale) };
         // The refusal has counted as asked for what is now waited for; it is no refusal yet.
@@ -33,7 +33,7 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
     let mut tier = refusal.tier;
     loop {
         let turn = enter(parts, permits, |site| {
-            let decision = decide(site, Some(&waiter));
+            let decision = decide(site, Some(&waiter), Use::Spend);
             let over = decision.status != decision::DENIED || clock::boot_time() >= deadline;
             if over || decision.tier != tier {
                 leave(site, &waiter, tier, over && !decision.is_granted());
@@ -41,10 +41,14 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
             if !over && decision.tier != tier {
                 join(site, &waiter, decision.tier)?;
             }
-            let first = site.at(decision.tier).is_some_and(|at| at.cold.waiters.is_first(Some(&waiter)));
-            Ok((decision, over, first))
+            let now = site.now;
+            let queue = site.at(decision.tier).map(|at| &at.cold.waiters);
+            let (first, ahead) = queue.map_or((false, Nanos::NEVER), |queue| {
+                (queue.is_first(Some(&waiter), now), queue.first_kept_until(now).since(now))
+            });
+            Ok((decision, over, first, ahead))
         });
-        let (decision, over, first) = match turn.unwrap_or_else(Err) {
+        let (decision, over, first, ahead) = match turn.unwrap_or_else(Err) {
             Ok(turn) => turn,
             Err(kind) => {
                 // One of the buckets ended; that of the queue may live on.
@@ -60,14 +64,17 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
         }
         tier = decision.tier;
         let left = deadline.since(clock::boot_time());
-        // Only the first knows when its permits come; the others are woken when it leaves.
-        let own_share = decision.basis() != Basis::NoShare;
-        let nap = if first && own_share { left.min(Nanos(decision.retry_after_ns)) } else { left };
-        waiter.sleep(nap);
+        // Only the first knows when its permits come; the others are woken when it leaves, or pass it when it is late.
+        let nap = match (first, decision.basis()) {
+            (true, Basis::NoShare) => Nanos::NEVER,
+            (true, _) => Nanos(decision.retry_after_ns),
+            (false, _) => ahead,
+        };
+        waiter.sleep(nap.min(left));
     }
 }
 
-fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
+pub(super) fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
     let Some(at) = site.at(tier) else { return Err(ErrorKind::Stale) };
     if at.cold.waiters.len() >= WAITERS_MAX {
         return Err(ErrorKind::Capacity);
@@ -78,7 +85,7 @@ fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), Erro
 
 /// Leaves the queue of `tier`. What was waited for was asked for when it was refused first; now it is either `refused` or
 /// asked for by who takes it.
-fn leave(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16, refused: bool) {
+pub(super) fn leave(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16, refused: bool) {
     let Some(at) = site.at(tier) else { return };
     at.cold.waiters.leave(waiter);
     if refused {

@@ -1,0 +1,230 @@
+//! Reservations: a place in line that no thread waits in. The caller comes back when it should be its turn.
+//!
+//! A ticket is pending until a poll finds every tier willing; then its permits are held, once, until it is settled for what
+//! was used or cancelled, which gives all of it back. An ended ticket is out of date for ever.
+
+use super::arena::Arena;
+use super::decide::{count_refused, decide, enter, Site, Use};
+use super::decision::{self, Decision};
+use super::path::{self, Parts};
+use super::slot::KeyId;
+use super::wait::{join, leave};
+use super::waiters::Waiter;
+use super::{clock, fork};
+use crate::core::units::{Nanos, Tokens};
+use crate::lock::Mutex;
+use crate::{Error, ErrorKind};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most tickets of a process that are not ended.
+pub const TICKETS_MAX: usize = 1_000_000;
+
+pub(super) static TICKETS: Arena<Place> = Arena::new();
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The number of a reservation: a place below, how often it was taken above. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TicketId(pub u64);
+
+/// Where a ticket is.
+#[derive(Default)]
+pub(super) struct Place {
+    /// A ticket of a parent process must not be touched.
+    forks: AtomicU32,
+    ticket: Mutex<(u32, Option<Ticket>)>,
+}
+
+struct Ticket {
+    key: Parts,
+    permits: u64,
+    /// `None` once the permits are held.
+    line: Option<Line>,
+}
+
+/// A place in line.
+struct Line {
+    waiter: Arc<Waiter>,
+    tier: u16,
+    deadline: Nanos,
+}
+
+/// Takes `permits` to be settled or cancelled later, or a place in line for them if they can be expected within `max_wait`:
+/// then the decision is [`PENDING`](decision::PENDING), and says when to poll. The ticket is 0 when it is neither.
+pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, TicketId) {
+    let none = TicketId(0);
+    let Ok(key) = path::get(id) else { return (Decision::failed(ErrorKind::Stale), none) };
+    if COUNT.fetch_add(1, Ordering::Relaxed) >= TICKETS_MAX {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        return (Decision::failed(ErrorKind::Capacity), none);
+    }
+    let max_wait = clock::nanos(max_wait);
+    let entered = key.with(|parts| {
+        enter(parts, permits, |site| {
+            let decision = decide(site, None, Use::Hold);
+            if decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
+                if !decision.is_granted() {
+                    count_refused(site, decision);
+                }
+                return Ok((decision, None));
+            }
+            let waiter = Arc::new(Waiter::reservation(site.now.plus(Nanos(decision.retry_after_ns))));
+            if let Some(at) = site.at(decision.tier) {
+                at.cold.asked = at.cold.asked.plus(at.amount);
+            }
+            join(site, &waiter, decision.tier)?;
+            let line = Line { waiter, tier: decision.tier, deadline: site.now.plus(max_wait) };
+            Ok((Decision { status: decision::PENDING, ..decision }, Some(line)))
+        })
+    });
+    let result = entered.unwrap_or_else(Err).unwrap_or_else(Err);
+    let (decision, line) = result.unwrap_or_else(|kind| (Decision::failed(kind), None));
+    let lives = decision.is_granted() || line.is_some();
+    let ticket = if lives { open(Ticket { key, permits, line }) } else { None };
+    if ticket.is_none() {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+    (decision, ticket.unwrap_or(none))
+}
+
+/// Whether it is a ticket's turn: [`OK`](decision::OK) once, then its permits are held;
+/// [`TIMED_OUT`](decision::TIMED_OUT) ends it.
+pub fn poll(id: TicketId) -> Decision {
+    let polled = at(id, |ticket| {
+        // Granted already: the caller was told, and is not told twice.
+        let line = ticket.line.as_mut().ok_or_else(used)?;
+        let (waiter, permits) = (line.waiter.clone(), ticket.permits);
+        let turn = with_site(&ticket.key, permits, |site| {
+            let decision = decide(site, Some(&waiter), Use::Hold);
+            let late = site.now >= line.deadline;
+            let over = decision.status != decision::DENIED || late;
+            if over || decision.tier != line.tier {
+                leave(site, &waiter, line.tier, over && !decision.is_granted());
+            }
+            if over {
+                return Ok((decision, true));
+            }
+            waiter.looks_at(site.now.plus(Nanos(decision.retry_after_ns)));
+            if decision.tier != line.tier {
+                if let Some(at) = site.at(decision.tier) {
+                    at.cold.asked = at.cold.asked.plus(at.amount);
+                }
+                join(site, &waiter, decision.tier)?;
+                line.tier = decision.tier;
+            }
+            Ok((Decision { status: decision::PENDING, ..decision }, false))
+        });
+        let (decision, over) = turn.unwrap_or_else(|kind| (Decision::failed(kind), true));
+        if decision.is_granted() {
+            ticket.line = None;
+            return Ok((decision, false));
+        }
+        let timed_out = over && decision.status == decision::DENIED;
+        Ok((if timed_out { Decision { status: decision::TIMED_OUT, ..decision } } else { decision }, over))
+    });
+    match polled {
+        Ok((decision, over)) => {
+            if over {
+                let _ = close(id);
+            }
+            decision
+        }
+        Err(why) => Decision::failed(why.kind()),
+    }
+}
+
+/// Ends a ticket and gives everything back: its place in line, or the permits that it holds.
+///
+/// # Errors
+/// `Stale` when it is ended already; `Forked`.
+pub fn cancel(id: TicketId) -> Result<(), Error> {
+    let ticket = close(id)?;
+    // A key that ended meanwhile has nothing to be given back to.
+    let _ = with_site(&ticket.key, ticket.permits, |site| {
+        match &ticket.line {
+            Some(line) => leave(site, &line.waiter, line.tier, false),
+            None => site.each().for_each(|at| at.cold.end_hold(at.amount, Tokens::ZERO)),
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Ends a ticket whose permits are held, of which `used` were used: fewer than reserved come back at once, more are owed and
+/// minted off first.
+///
+/// # Errors
+/// `Argument` while it is pending; `Stale` when it is ended already; `Forked`.
+pub fn settle(id: TicketId, used: u64) -> Result<(), Error> {
+    at(id, |ticket| match ticket.line {
+        Some(_) => {
+            Err(Error::new(ErrorKind::Argument, "the ticket is pending: poll it until it is granted, or cancel it"))
+        }
+        None => Ok(()),
+    })?;
+    let ticket = close(id)?;
+    let _ = with_site(&ticket.key, ticket.permits, |site| {
+        site.each().for_each(|at| at.cold.end_hold(at.amount, at.cost(used)));
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Tickets of this process that are not ended.
+pub fn tickets() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+fn with_site<T>(
+    key: &Parts,
+    permits: u64,
+    act: impl FnOnce(&mut Site<'_>) -> Result<T, ErrorKind>,
+) -> Result<T, ErrorKind> {
+    key.with(|parts| enter(parts, permits, act)).unwrap_or_else(Err).unwrap_or_else(Err)
+}
+
+fn open(ticket: Ticket) -> Option<TicketId> {
+    let index = TICKETS.take()?;
+    let place = TICKETS.get(index)?;
+    place.forks.store(fork::count(), Ordering::Relaxed);
+    let mut ticket_in = place.ticket.lock();
+    ticket_in.0 = ticket_in.0.wrapping_add(1).max(1);
+    ticket_in.1 = Some(ticket);
+    Some(TicketId(u64::from(ticket_in.0) << 32 | u64::from(index)))
+}
+
+/// Runs `act` on a ticket that is not ended.
+fn at<T>(id: TicketId, act: impl FnOnce(&mut Ticket) -> Result<T, Error>) -> Result<T, Error> {
+    let mut guard = place(id)?.ticket.lock();
+    let (generation, ticket) = &mut *guard;
+    act(ticket.as_mut().filter(|_| u64::from(*generation) == id.0 >> 32).ok_or_else(used)?)
+}
+
+/// Takes a ticket out: whoever comes second finds it ended.
+fn close(id: TicketId) -> Result<Ticket, Error> {
+    let mut guard = place(id)?.ticket.lock();
+    let (generation, ticket) = &mut *guard;
+    let closed = if u64::from(*generation) == id.0 >> 32 { ticket.take() } else { None };
+    drop(guard);
+    let closed = closed.ok_or_else(used)?;
+    TICKETS.give_back(id.0 as u32);
+    COUNT.fetch_sub(1, Ordering::Relaxed);
+    Ok(closed)
+}
+
+fn place(id: TicketId) -> Result<&'static Place, Error> {
+    let place = TICKETS.get(id.0 as u32).ok_or_else(used)?;
+    if place.forks.load(Ordering::Relaxed) != fork::count() {
+        let text = "the ticket belongs to the process that this one was forked from";
+        return Err(Error::new(ErrorKind::Forked, text));
+    }
+    Ok(place)
+}
+
+fn used() -> Error {
+    Error::new(
+        ErrorKind::Stale,
+        "the ticket was used: a ticket is granted once, and ends when it is settled or cancelled",
+    )
+}
