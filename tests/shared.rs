@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
 use std::time::{Duration, Instant};
-use tidegate::runtime::decision::{DENIED, NEVER};
+use tidegate::runtime::decision::{DENIED, NEVER, PENDING};
 use tidegate::storage::memory::MemoryHub;
-use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Runtime};
+use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Runtime, Tier};
 
 /// Until then things that take milliseconds must have happened.
 const SOON: Duration = Duration::from_secs(10);
@@ -381,4 +381,67 @@ fn a_runtime_that_could_not_say_goodbye_leaves_the_proof_that_it_uses_nothing() 
     hub.set_down(false);
     hold(&staying, 1_000);
     std::fs::remove_file(stranger::path(lock)).unwrap();
+}
+
+#[test]
+fn several_tiers_are_shared_each_with_those_who_have_the_same_scope_value() {
+    let hub = MemoryHub::new(3);
+    let [one, two] = [0, 1].map(|_| join(&hub, Duration::from_secs(15)));
+    // Nothing comes back within the test.
+    let limit = |burst| Limit::token_bucket(1, Nanos::from_secs(1_000_000), burst).unwrap();
+    let tiers = [Tier::new("cluster", limit(300)), Tier::new("tenant", limit(200)).per("tenant")];
+    let keys = [(&one, "a"), (&two, "a"), (&two, "b")]
+        .map(|(runtime, tenant)| runtime.tiered("tiers", &tiers).unwrap().key(tenant).unwrap());
+    let mut granted = [0; 3];
+    until("the tenant's and then the cluster's burst", || {
+        for (key, granted) in keys.iter().zip(&mut granted).take(2) {
+            *granted += take_all(key);
+        }
+        granted[0] + granted[1] >= 200
+    });
+    assert_eq!(granted[0] + granted[1], 200);
+    until("what is left of the cluster", || {
+        granted[2] += take_all(&keys[2]);
+        granted[2] >= 100
+    });
+    for _ in 0..1_000 {
+        granted.iter_mut().zip(&keys).for_each(|(granted, key)| *granted += take_all(key));
+    }
+    assert_eq!((granted[0] + granted[1], granted[2]), (200, 100));
+}
+
+#[test]
+fn a_value_without_a_key_uses_the_share_of_the_process_and_ends_when_it_is_not_used_any_more() {
+    let hub = MemoryHub::new(1);
+    let options = Options { ttl: Duration::from_secs(15), keys_max: 8, ..Options::default() };
+    let runtime = Runtime::shared(&options, |events| Ok(Box::new(hub.open(events)))).unwrap();
+    let limiter = limiter(&runtime, 1, 50, Outage::KeepShare);
+    let mut granted = 0;
+    until("the whole burst", || {
+        granted += u64::from(limiter.try_acquire("a", 1).is_granted());
+        granted >= 50
+    });
+    assert!(!limiter.try_acquire("a", 10).is_granted());
+    // More values than there is room for: each ends after a while, and its share goes back.
+    for i in 0..100 {
+        until("a permit for each", || limiter.try_acquire(&i.to_string(), 1).is_granted());
+    }
+    assert!(runtime.metrics().keys <= 8);
+}
+
+#[test]
+fn a_reservation_of_a_shared_limit_is_granted_when_the_share_comes_and_given_back_to_it() {
+    let runtime = join(&MemoryHub::new(1), Duration::from_secs(15));
+    let key = key(&runtime, 1, 500);
+    let (first, reservation) = key.reserve(400, Duration::from_secs(3_600));
+    assert_eq!(first.status, PENDING);
+    let mut reservation = reservation.unwrap();
+    until("its turn", || reservation.poll().is_granted());
+    reservation.settle(100).unwrap();
+    let mut granted = 100;
+    until("the rest", || {
+        granted += take_all(&key);
+        granted >= 499
+    });
+    assert!(granted <= 500 + 20, "{granted}");
 }

@@ -84,10 +84,19 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
     let mut stripe = limit.stripe(bucket);
     let decision = match stripe.idle(bucket, now, |bucket| take(bucket, amount)) {
         Some(decision) => decision,
-        None if stripe.get(bucket).is_some() => return None,
-        None if !inner.make_room(&mut stripe) => return Some(Decision::failed(ErrorKind::Capacity)),
         None => {
-            let mut new = stripe.bucket(None, now);
+            drop(stripe);
+            let Some(with_room) = inner.stripe_with_room(limit, bucket) else {
+                return Some(Decision::failed(ErrorKind::Capacity));
+            };
+            stripe = with_room;
+            let saved = match stripe.get(bucket) {
+                Some(Place::Live { .. }) => return None,
+                Some(Place::Idle(saved)) => Some(saved),
+                None => None,
+            };
+            let mut new = stripe.bucket(saved, now);
+            new.settle(now, Tokens::ZERO);
             let decision = take(&mut new, amount);
             stripe.set(bucket, Place::Idle(new.save()));
             decision

@@ -2,7 +2,7 @@
 
 use super::clock::{self, Clock};
 use super::driver::Driver;
-use super::keys::{Place, Room, Stripe};
+use super::keys::{Place, Room, Stripe, STRIPES};
 use super::limit_of::LimitOf;
 use super::link::{Desk, Link};
 use super::report::{Metrics, Report};
@@ -13,7 +13,7 @@ use crate::core::bucket::{Bucket, Refill};
 use crate::core::limit::{Limit, Outage};
 use crate::core::placement::BucketId;
 use crate::core::units::{Nanos, Tokens, MILLISECOND};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, MutexGuard};
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ use std::time::Duration;
 pub const LIMITERS_MAX: usize = 65_536;
 /// Longest name of a limiter, and longest scope value, in bytes.
 pub const NAME_MAX: usize = 1_024;
+
+/// How many stripes are swept where there is no room for a key.
+const SWEPT_AT_ONCE: usize = 8;
 
 /// What a closed runtime says.
 pub(super) const CLOSED: &str = "the runtime was closed";
@@ -71,6 +74,8 @@ pub(super) struct Inner {
     local: Option<OwnValidity>,
     /// To the thread that speaks with the log; a local runtime has none.
     link: Option<Link>,
+    /// Stripes swept for want of room.
+    swept: AtomicUsize,
     allowed: AtomicU64,
     /// Permits granted and refused by keys that ended.
     ended_granted: AtomicU64,
@@ -102,6 +107,7 @@ impl Inner {
             limits: Mutex::default(),
             local,
             link,
+            swept: AtomicUsize::new(0),
             allowed: AtomicU64::new(0),
             ended_granted: AtomicU64::new(0),
             ended_refused: AtomicU64::new(0),
@@ -249,13 +255,12 @@ impl Inner {
         self.check()?;
         check_value(value)?;
         let bucket = limit.bucket(value);
-        let mut stripe = limit.stripe(bucket);
+        let Some(mut stripe) = self.stripe_with_room(limit, bucket) else {
+            return Err(self.no_key("`keys.max` keys are live", value));
+        };
         let place = stripe.get(bucket);
         let (key, times) = match place {
             Some(Place::Live { key, times, .. }) => (key, times),
-            _ if place.is_none() && !self.make_room(&mut stripe) => {
-                return Err(self.no_key("`keys.max` keys are live", value));
-            }
             _ => {
                 let saved = if let Some(Place::Idle(saved)) = place { Some(saved) } else { None };
                 let now = self.clock.now();
@@ -287,14 +292,36 @@ impl Inner {
         Error::new(ErrorKind::Capacity, text)
     }
 
-    /// Room for one more bucket in a stripe. One that would have to grow is swept first.
-    pub(super) fn make_room(&self, stripe: &mut Stripe) -> bool {
-        if stripe.is_crowded() {
-            self.sweep(stripe);
-        }
-        self.room.take() || {
-            self.sweep(stripe);
-            self.room.take()
+    /// The stripe of a bucket, with room taken for it if it is new; `None` when `keys.max` are in use. A stripe that would
+    /// have to grow is swept first, and where there is no room at all so are some others, in turns.
+    pub(super) fn stripe_with_room<'a>(&self, limit: &'a LimitOf, bucket: BucketId) -> Option<MutexGuard<'a, Stripe>> {
+        let with_room = || {
+            let mut stripe = limit.stripe(bucket);
+            if stripe.get(bucket).is_none() {
+                if stripe.is_crowded() {
+                    self.sweep(&mut stripe);
+                }
+                if !self.room.take() {
+                    return None;
+                }
+            }
+            Some(stripe)
+        };
+        with_room().or_else(|| {
+            self.sweep_some();
+            with_room()
+        })
+    }
+
+    /// Sweeps the next stripes, of whatever limit.
+    fn sweep_some(&self) {
+        let limits = self.limits();
+        let from = self.swept.fetch_add(SWEPT_AT_ONCE, Ordering::Relaxed);
+        for at in from..from + SWEPT_AT_ONCE {
+            let Some(limit) = limits.get(at / STRIPES % limits.len().max(1)) else { return };
+            if let Some(mut stripe) = limit.keys().nth(at % STRIPES) {
+                self.sweep(&mut stripe);
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-const STRIPES: usize = 64;
+pub(super) const STRIPES: usize = 64;
 
 /// The buckets of one limit.
 #[derive(Debug, Default)]
@@ -87,6 +87,11 @@ impl Keys {
     /// Each stripe, one after the other.
     pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Stripe>> {
         self.stripes.get().into_iter().flat_map(|stripes| stripes.iter()).map(Mutex::lock)
+    }
+
+    /// One stripe; `None` as long as there are none.
+    pub(super) fn nth(&self, at: usize) -> Option<MutexGuard<'_, Stripe>> {
+        self.stripes.get()?.get(at).map(Mutex::lock)
     }
 
     /// All live keys, as of some moment during the call.
