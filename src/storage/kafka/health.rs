@@ -26,7 +26,7 @@ struct State {
 
 impl Health {
     pub(super) fn new() -> Health {
-        Health { state: Mutex::new(State::default()), changed: Condvar::new() }
+        Health { state: Mutex::new(State::default()), changed: Condvar::default() }
     }
 
     /// A client could not do something. Single brokers come and go: the keeper finds out whether it matters.
