@@ -173,12 +173,12 @@ impl Bucket {
         above
     }
 
-    /// How long from the last settlement until `amount` is there; `None` if it never can be.
+    /// How long from the last settlement until `amount` is there, if by then nothing is held; `None` if it never can be.
     pub fn wait_for(&self, amount: Tokens) -> Option<Nanos> {
         if amount <= self.level {
             return Some(Nanos::ZERO);
         }
-        if amount > self.room() || self.refill.num == 0 {
+        if amount > self.cap || self.refill.num == 0 {
             return None;
         }
         let missing =
