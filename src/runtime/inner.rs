@@ -416,7 +416,6 @@ impl Inner {
     pub(super) fn metrics(&self) -> Metrics {
         let report = self.report();
         let mut metrics = Metrics {
-            keys: self.room.count() as u64,
             permits_granted: self.ended_granted.load(Ordering::Relaxed),
             permits_refused: self.ended_refused.load(Ordering::Relaxed),
             permits_allowed: self.allowed.load(Ordering::Relaxed),
@@ -447,7 +446,9 @@ impl Inner {
                 metrics.permits_granted += stripe.granted;
                 metrics.permits_refused += stripe.refused;
             }
-            for key in limit.keys().live() {
+            let live = limit.keys().live();
+            metrics.keys += live.len() as u64;
+            for key in live {
                 let Some(slot) = slot::get(key.index()) else { continue };
                 slot.with(key, |slot, cold| {
                     metrics.permits_granted += cold.granted + cold.unsettled(slot).whole();
@@ -456,6 +457,7 @@ impl Inner {
                 });
             }
         }
+        metrics.keys_idle = (self.room.count() as u64).saturating_sub(metrics.keys);
         metrics
     }
 

@@ -173,6 +173,8 @@ fn stranded((partition, left): (u32, Nanos)) -> String {
 pub struct Metrics {
     /// Live keys.
     pub keys: u64,
+    /// Buckets of local limits that no key stands for and that are not full again yet: remembered.
+    pub keys_idle: u64,
     /// Permits granted, by live keys.
     pub permits_granted: u64,
     /// Permits refused, by live keys.

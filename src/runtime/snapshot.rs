@@ -37,6 +37,7 @@ pub fn snapshot_json(runtime: &Runtime) -> String {
         "",
         &[
             ("keys", metrics.keys),
+            ("keys_idle", metrics.keys_idle),
             ("permits_granted", metrics.permits_granted),
             ("permits_refused", metrics.permits_refused),
             ("permits_allowed", metrics.permits_allowed),

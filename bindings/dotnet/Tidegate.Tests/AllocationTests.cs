@@ -37,6 +37,20 @@ public sealed class AllocationTests : IDisposable
     }
 
     [Fact]
+    public void Neither_tiers_nor_values_nor_batches_nor_contexts_allocate()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter(
+            "tiers", new TidegateTier("all", Setup.Still(1_000_000)), new TidegateTier("topic", Setup.Still(1_000_000), "topic"));
+        TidegateKey key = limiter.GetKey([("topic", "orders")]);
+        TidegateKey[] keys = [key, key];
+        TidegateDecision[] decisions = new TidegateDecision[2];
+        Assert.Equal(0, BytesOf(() => Assert.True(key.TryAcquire())));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire("orders"))));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire([("topic", "orders")], 1, out _))));
+        Assert.Equal(0, BytesOf(() => TidegateKey.TryAcquire(keys, decisions)));
+    }
+
+    [Fact]
     public void A_refused_call_allocates_nothing()
     {
         TidegateKey key = _runtime.CreateLimiter("orders", Setup.Still(burst: 1)).GetKey("tenant-1");

@@ -54,7 +54,7 @@ public sealed class ErrorTests
         Assert.Equal(TidegateStatus.Argument, failure.Status);
         Assert.StartsWith("permits is 0", failure.Message, StringComparison.Ordinal);
         Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => runtime.CreateLimiter("", Setup.Still(1))));
-        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => runtime.CreateLimiter("orders", default)));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => runtime.CreateLimiter("orders", default(TidegateLimit))));
         runtime.CreateLimiter("orders", Setup.Still(burst: 1));
         Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => runtime.CreateLimiter("orders", Setup.Still(burst: 2))));
     }

@@ -29,6 +29,8 @@ public sealed partial class HeaderTests
         ["tidegate_key_status_t"] = typeof(NativeKeyStatus),
         ["tidegate_storage_info_t"] = typeof(NativeStorageInfo),
         ["tidegate_metrics_t"] = typeof(NativeMetrics),
+        ["tidegate_tier_t"] = typeof(NativeTier),
+        ["tidegate_scope_t"] = typeof(NativeScope),
     };
 
     [Fact]
@@ -58,6 +60,8 @@ public sealed partial class HeaderTests
         Assert.Empty(FunctionDifferences(Header));
         Assert.Equal(NativeMethods.AbiVersion, (uint)TidegateLibrary.AbiVersion);
         Assert.Contains($"#define TIDEGATE_ABI_VERSION {NativeMethods.AbiVersion}\n", Header, StringComparison.Ordinal);
+        Assert.Contains($"#define TIDEGATE_TIERS_MAX {NativeMethods.TiersMax}\n", Header, StringComparison.Ordinal);
+        Assert.Contains($"#define TIDEGATE_SCOPES_MAX {NativeMethods.ScopesMax}\n", Header, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -77,7 +81,7 @@ public sealed partial class HeaderTests
         IEnumerable<string> theirs = Define().Matches(header)
             .Select(m => (Name: m.Groups[1].Value, Value: m.Groups[2].Value))
             .Where(define => !define.Name.StartsWith("VERSION_", StringComparison.Ordinal)
-                && define.Name != "ABI_VERSION")
+                && define.Name is not ("ABI_VERSION" or "TIERS_MAX" or "SCOPES_MAX"))
             .Select(define => $"{define.Name} = {define.Value}");
         IEnumerable<string> ours = Enums.SelectMany(pair => Enum.GetValues(pair.Value).Cast<Enum>()
             .Where(value => !value.Equals(TidegateFeatures.None))
@@ -96,7 +100,8 @@ public sealed partial class HeaderTests
             int offset = 0;
             foreach (Match field in Field().Matches(match.Groups[1].Value))
             {
-                int size = int.Parse(field.Groups[1].Value, CultureInfo.InvariantCulture) / 8;
+                bool isPointer = field.Groups[1].Value.Length == 0;
+                int size = isPointer ? 8 : int.Parse(field.Groups[1].Value, CultureInfo.InvariantCulture) / 8;
                 offset = (offset + size - 1) / size * size;
                 theirs.Add($"{match.Groups[2].Value}.{field.Groups[2].Value} at {offset}");
                 offset += size;
@@ -142,7 +147,7 @@ public sealed partial class HeaderTests
     [GeneratedRegex(@"typedef struct \{(.*?)\} (\w+);", RegexOptions.Singleline)]
     private static partial Regex Struct();
 
-    [GeneratedRegex(@"^\s+u?int(\d+)_t (\w+);", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^\s+(?:u?int(\d+)_t |const \w+ \*)(\w+);", RegexOptions.Multiline)]
     private static partial Regex Field();
 
     [GeneratedRegex(@"^\w[\w ]*[ *](tidegate_\w+)\(([^)]*)\);", RegexOptions.Multiline)]

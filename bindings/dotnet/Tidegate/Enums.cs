@@ -15,6 +15,9 @@ public enum TidegateStatus
     /// <summary>The time-out passed first; nothing was taken.</summary>
     TimedOut = 3,
 
+    /// <summary>Not yet: a reservation stands in line.</summary>
+    Pending = 4,
+
     /// <summary>A value is out of range, or not UTF-8.</summary>
     Argument = -1,
 

@@ -24,8 +24,8 @@ public readonly record struct TidegateDecision
     public bool IsGranted => _status == (int)TidegateStatus.Ok;
 
     /// <summary>
-    /// <see cref="TidegateStatus.Ok"/>, <see cref="TidegateStatus.Denied"/>, <see cref="TidegateStatus.Never"/> or
-    /// <see cref="TidegateStatus.TimedOut"/>.
+    /// <see cref="TidegateStatus.Ok"/>, <see cref="TidegateStatus.Denied"/>, <see cref="TidegateStatus.Never"/>,
+    /// <see cref="TidegateStatus.TimedOut"/> or, of a reservation, <see cref="TidegateStatus.Pending"/>.
     /// </summary>
     public TidegateStatus Status => (TidegateStatus)_status;
 
@@ -38,7 +38,7 @@ public readonly record struct TidegateDecision
     /// <summary>Whole permits left in this process's share right after; a hint.</summary>
     public long Remaining => Interop.Count(_remaining);
 
-    /// <summary>The index of the tier that decided.</summary>
+    /// <summary>The index of the tier that decided; <see cref="TidegateLimiter.TierName"/> has its name.</summary>
     public int Tier => _tier;
 
     /// <summary>What the decision rests on.</summary>

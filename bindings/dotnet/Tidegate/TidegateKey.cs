@@ -104,6 +104,40 @@ public readonly record struct TidegateKey
     public ValueTask<TidegateDecision> AcquireAsync(long permits = 1, CancellationToken cancellationToken = default) =>
         AcquireAsync(permits, Timeout.InfiniteTimeSpan, cancellationToken);
 
+    /// <summary>
+    /// Takes <paramref name="permits"/> to be settled or cancelled later, or a place in line for them if they can be
+    /// expected within <paramref name="maxWait"/>. No thread waits: poll when the decision says.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
+    /// <exception cref="TidegateException">0 permits, a key that is out of date, or too many reservations.</exception>
+    public unsafe TidegateReservation Reserve(long permits, TimeSpan maxWait)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        ulong ticket = 0;
+        TidegateDecision made;
+        ulong most = Interop.TimeoutNs(maxWait, nameof(maxWait));
+        Check(NativeMethods.tidegate_key_reserve(Id, (ulong)permits, most, &ticket, &made));
+        return new(ticket, made);
+    }
+
+    /// <summary>
+    /// One permit of each key, each decided by itself, in one call; a failure is in its decision and throws nothing.
+    /// </summary>
+    /// <exception cref="ArgumentException">Fewer decisions than keys.</exception>
+    public static unsafe void TryAcquire(ReadOnlySpan<TidegateKey> keys, Span<TidegateDecision> decisions)
+    {
+        if (decisions.Length < keys.Length)
+        {
+            throw new ArgumentException($"{keys.Length} keys need as many decisions, not {decisions.Length}", nameof(decisions));
+        }
+        fixed (TidegateKey* first = keys)
+        fixed (TidegateDecision* made = decisions)
+        {
+            // A key is its id and nothing else.
+            Check(NativeMethods.tidegate_keys_try_acquire((ulong*)first, null, (uint)keys.Length, made));
+        }
+    }
+
     /// <summary>What <see cref="TryAcquire(long)"/> of one permit would find, without taking it.</summary>
     /// <exception cref="TidegateException">The key is out of date.</exception>
     public unsafe TidegateDecision Peek()

@@ -4,9 +4,9 @@ namespace Tidegate;
 
 /// <summary>
 /// A named limit, shared by every process that has one of this name on the same topic. Any thread may use it.
-/// Made by <see cref="TidegateRuntime.CreateLimiter"/>.
+/// Made by <see cref="TidegateRuntime.CreateLimiter(string, TidegateLimit)"/>.
 /// </summary>
-public sealed unsafe class TidegateLimiter : IDisposable
+public sealed unsafe partial class TidegateLimiter : IDisposable
 {
     private readonly TidegateRuntime _runtime;
     private readonly LimiterHandle _handle;
@@ -21,7 +21,7 @@ public sealed unsafe class TidegateLimiter : IDisposable
     /// <summary>Its name.</summary>
     public string Name { get; }
 
-    /// <summary>Its limit, as this process last asked for it.</summary>
+    /// <summary>Its limit, as this process last asked for it; of the first tier where it has several.</summary>
     public TidegateLimit Limit { get; private set; }
 
     /// <summary>

@@ -42,6 +42,69 @@ public sealed class TidegateRuntime : IDisposable, IAsyncDisposable
         return new(runtime);
     }
 
+    /// <summary>Opens a local runtime of its own whose time is that of <paramref name="clock"/>: for tests.</summary>
+    /// <exception cref="TidegateException">As above, or the storage is not <c>memory</c>.</exception>
+    /// <inheritdoc cref="Open(IEnumerable{KeyValuePair{string, string}})"/>
+    public static unsafe TidegateRuntime Open(
+        IEnumerable<KeyValuePair<string, string>> properties, TidegateManualClock clock)
+    {
+        ArgumentNullException.ThrowIfNull(properties);
+        ArgumentNullException.ThrowIfNull(clock);
+        using ConfigHandle config = TidegateOptions.ToNative(properties);
+        nint runtime = 0;
+        nint error = 0;
+        Interop.Check(NativeMethods.tidegate_runtime_open_with_clock(config, clock.Handle, &runtime, &error), error);
+        return new(runtime);
+    }
+
+    /// <summary>
+    /// Makes a limiter of several tiers, at most 8: all of them give, or none does. Every process that makes one of this
+    /// name with the same tiers in the same order on the same topic shares it.
+    /// </summary>
+    /// <exception cref="ArgumentException">No tier, or more than 8.</exception>
+    /// <inheritdoc cref="CreateLimiter(string, TidegateLimit)"/>
+    public unsafe TidegateLimiter CreateLimiter(string name, params TidegateTier[] tiers)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(tiers);
+        ThrowIfClosed();
+        if (tiers.Length is 0 or > NativeMethods.TiersMax)
+        {
+            throw new ArgumentException($"a limiter has 1 to {NativeMethods.TiersMax} tiers, not {tiers.Length}", nameof(tiers));
+        }
+        NativeTier* native = stackalloc NativeTier[NativeMethods.TiersMax];
+        NativeLimit* limits = stackalloc NativeLimit[NativeMethods.TiersMax];
+        (string, string)[] texts = [.. tiers.Select(tier => (tier.Name, tier.Scope ?? "")), (name, "")];
+        byte[] buffer = new byte[Interop.MostBytes(texts)];
+        NativeScope* encoded = stackalloc NativeScope[NativeMethods.TiersMax + 1];
+        nint handle = 0;
+        nint error = 0;
+        fixed (byte* bytes = buffer)
+        {
+            Interop.Encode(texts, bytes, buffer.Length, encoded);
+            for (int i = 0; i < tiers.Length; i++)
+            {
+                ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tiers[i].Weight, nameof(tiers));
+                limits[i] = tiers[i].Limit.ToNative();
+                native[i] = new()
+                {
+                    StructSize = (uint)sizeof(NativeTier),
+                    Name = encoded[i].Dimension,
+                    NameLen = encoded[i].DimensionLen,
+                    Scope = tiers[i].Scope is null ? null : encoded[i].Value,
+                    ScopeLen = encoded[i].ValueLen,
+                    Limit = &limits[i],
+                    Weight = (ulong)tiers[i].Weight,
+                };
+            }
+            NativeScope named = encoded[tiers.Length];
+            int status = NativeMethods.tidegate_limiter_create_tiers(
+                _handle, named.Dimension, (nuint)named.DimensionLen, native, (uint)tiers.Length, &handle, &error);
+            Interop.Check(status, error);
+        }
+        return Keep(new(this, name, tiers[0].Limit, handle));
+    }
+
     /// <summary>Makes a limiter. Every process that makes one of this name on the same topic shares it.</summary>
     /// <exception cref="TidegateException">
     /// <see cref="TidegateStatus.Argument"/>: a limit out of range, an empty or long name, or one that this process has
@@ -64,7 +127,11 @@ public sealed class TidegateRuntime : IDisposable, IAsyncDisposable
                 Interop.Check(status, error);
             }
         }
-        TidegateLimiter limiter = new(this, name, limit, handle);
+        return Keep(new(this, name, limit, handle));
+    }
+
+    private TidegateLimiter Keep(TidegateLimiter limiter)
+    {
         bool open;
         lock (_gate)
         {

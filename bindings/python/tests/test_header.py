@@ -16,12 +16,13 @@ with open(os.path.join(ROOT, "include", "tidegate.h"), encoding="utf-8") as file
 CONSTANTS = {name: int(value) for name, value in re.findall(r"^#define TIDEGATE_(\w+) (-?\d+)$", HEADER, re.MULTILINE)}
 STRUCTS = {
     "limit": _abi.Limit, "decision": _abi.Decision, "key_status": _abi.KeyStatus, "storage_info": _abi.StorageInfo,
-    "metrics": _abi.Metrics,
+    "metrics": _abi.Metrics, "tier": _abi.Tier, "scope": _abi.Scope,
 }
 TYPES = {f"{kind}_t": getattr(ctypes, f"c_{kind}") for kind in ("uint64", "uint32", "int32", "uint16")}
-# Read line by line: a field is `type name;`.
+TYPES.update({"const char *": ctypes.c_char_p, "const tidegate_limit_t *": ctypes.POINTER(_abi.Limit)})
+# Read line by line: a field is `type name;`, or `const type *name;`.
 FIELDS = {
-    name: re.findall(r"^  (\w+) (\w+);$", body, re.MULTILINE)
+    name: [(kind.strip(), field) for kind, field in re.findall(r"^  (\w+ |const \w+ \*)(\w+);$", body, re.MULTILINE)]
     for body, name in re.findall(r"^typedef struct \{\n(.*?)^\} tidegate_(\w+)_t;$", HEADER, re.MULTILINE | re.DOTALL)
 }
 
@@ -40,7 +41,7 @@ def test_every_number_has_the_headers_name_and_value(prefix, enum):
 
 def test_every_status_has_the_headers_name_and_value():
     ours = {status.c_name[len("TIDEGATE_"):]: status.value for status in tidegate.Status}
-    theirs = {name: CONSTANTS[name] for name in ("OK", "DENIED", "NEVER", "TIMED_OUT")}
+    theirs = {name: CONSTANTS[name] for name in ("OK", "DENIED", "NEVER", "TIMED_OUT", "PENDING")}
     assert ours == {**theirs, **{"E_" + name: value for name, value in group("E_").items()}}
 
 
@@ -48,7 +49,8 @@ def test_no_constant_of_the_header_is_left_out():
     known = ("BASIS_", "OUTAGE_", "HEALTH_", "STORAGE_", "FEATURE_", "E_", "VERSION_")
     rest = {name: value for name, value in CONSTANTS.items() if not name.startswith(known)}
     assert rest == {"ABI_VERSION": _load.ABI_VERSION, "LIMIT_TOKEN_BUCKET": _abi.TOKEN_BUCKET, "OK": 0, "DENIED": 1,
-                    "NEVER": 2, "TIMED_OUT": 3}
+                    "NEVER": 2, "TIMED_OUT": 3, "PENDING": 4, "TIERS_MAX": _abi.TIERS_MAX,
+                    "SCOPES_MAX": _abi.SCOPES_MAX}
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))

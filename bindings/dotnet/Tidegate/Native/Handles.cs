@@ -29,6 +29,15 @@ internal sealed class ConfigHandle() : NativeHandle(NativeMethods.tidegate_confi
     }
 }
 
+internal sealed class ClockHandle() : NativeHandle(NativeMethods.tidegate_clock_create())
+{
+    protected override bool ReleaseHandle()
+    {
+        NativeMethods.tidegate_clock_free(handle);
+        return true;
+    }
+}
+
 internal sealed class LimiterHandle(nint limiter) : NativeHandle(limiter)
 {
     protected override bool ReleaseHandle()

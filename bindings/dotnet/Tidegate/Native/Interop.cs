@@ -66,6 +66,48 @@ internal static unsafe class Interop
 
     internal static long Count(ulong count) => (long)Math.Min(count, long.MaxValue);
 
+    /// <summary>Room for a context's texts in UTF-8, at most.</summary>
+    /// <exception cref="ArgumentException">More dimensions than a context can have.</exception>
+    internal static int MostBytes(ReadOnlySpan<(string Dimension, string Value)> context)
+    {
+        if (context.Length > NativeMethods.ScopesMax)
+        {
+            throw new ArgumentException($"a context has at most {NativeMethods.ScopesMax} dimensions", nameof(context));
+        }
+        int most = 0;
+        foreach ((string dimension, string value) in context)
+        {
+            ArgumentNullException.ThrowIfNull(dimension);
+            ArgumentNullException.ThrowIfNull(value);
+            most = checked(most + Strict.GetMaxByteCount(dimension.Length) + Strict.GetMaxByteCount(value.Length));
+        }
+        return most;
+    }
+
+    /// <summary>A context as C has it. Both places are large enough.</summary>
+    internal static void Encode(
+        ReadOnlySpan<(string Dimension, string Value)> context, byte* bytes, int capacity, NativeScope* scopes)
+    {
+        Span<byte> left = new(bytes, capacity);
+        foreach ((string dimension, string value) in context)
+        {
+            *scopes++ = new()
+            {
+                Dimension = bytes + (capacity - left.Length),
+                DimensionLen = Encode(dimension, ref left),
+                Value = bytes + (capacity - left.Length),
+                ValueLen = Encode(value, ref left),
+            };
+        }
+    }
+
+    private static ulong Encode(string text, ref Span<byte> left)
+    {
+        int length = Strict.GetBytes(text, left);
+        left = left[length..];
+        return (ulong)length;
+    }
+
     /// <summary>Encodes a text on the stack or in a rented buffer; dispose gives that back.</summary>
     internal ref struct Utf8
     {

@@ -16,6 +16,10 @@ internal static unsafe partial class NativeMethods
     /// <summary>The ABI that this assembly was written for; <see cref="NativeLoader"/> compares it.</summary>
     internal const uint AbiVersion = 1;
 
+    internal const int TiersMax = 8;
+
+    internal const int ScopesMax = 64;
+
     [LibraryImport(Library)]
     internal static partial uint tidegate_abi_version();
 
@@ -70,6 +74,32 @@ internal static unsafe partial class NativeMethods
         RuntimeHandle runtime, byte* name, nuint nameLen, NativeLimit* limit, nint* limiterOut, nint* errorOut);
 
     [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_create_tiers(
+        RuntimeHandle runtime, byte* name, nuint nameLen, NativeTier* tiers, uint count, nint* limiterOut, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial uint tidegate_limiter_tier_count(LimiterHandle limiter);
+
+    [LibraryImport(Library)]
+    internal static partial byte* tidegate_limiter_tier_name(LimiterHandle limiter, uint tier);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_set_tier_limit(
+        LimiterHandle limiter, uint tier, NativeLimit* limit, ulong timeoutNs, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_key_in(
+        LimiterHandle limiter, NativeScope* scopes, uint count, ulong* keyOut, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_try_acquire(
+        LimiterHandle limiter, byte* value, nuint valueLen, ulong permits, TidegateDecision* decisionOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_try_acquire_in(
+        LimiterHandle limiter, NativeScope* scopes, uint count, ulong permits, TidegateDecision* decisionOut);
+
+    [LibraryImport(Library)]
     internal static partial int tidegate_limiter_set_limit(
         LimiterHandle limiter, NativeLimit* limit, ulong timeoutNs, nint* errorOut);
 
@@ -95,6 +125,36 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Library)]
     internal static partial int tidegate_key_release(ulong key);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_keys_try_acquire(
+        ulong* keys, ulong* permits, uint count, TidegateDecision* decisionsOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_key_reserve(
+        ulong key, ulong permits, ulong maxWaitNs, ulong* ticketOut, TidegateDecision* decisionOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_ticket_poll(ulong ticket, TidegateDecision* decisionOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_ticket_cancel(ulong ticket);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_ticket_settle(ulong ticket, ulong used);
+
+    [LibraryImport(Library)]
+    internal static partial nint tidegate_clock_create();
+
+    [LibraryImport(Library)]
+    internal static partial void tidegate_clock_advance(ClockHandle clock, ulong spanNs);
+
+    [LibraryImport(Library)]
+    internal static partial void tidegate_clock_free(nint clock);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_runtime_open_with_clock(
+        ConfigHandle config, ClockHandle clock, nint* runtimeOut, nint* errorOut);
 
     [LibraryImport(Library)]
     internal static partial int tidegate_runtime_storage_info(

@@ -17,6 +17,28 @@ internal struct NativeLimit
 }
 
 [StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeTier
+{
+    public uint StructSize;
+    public uint Reserved;
+    public byte* Name;
+    public ulong NameLen;
+    public byte* Scope;
+    public ulong ScopeLen;
+    public NativeLimit* Limit;
+    public ulong Weight;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeScope
+{
+    public byte* Dimension;
+    public ulong DimensionLen;
+    public byte* Value;
+    public ulong ValueLen;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal struct NativeKeyStatus
 {
     public uint StructSize;

@@ -11,6 +11,7 @@
 Without "bootstrap.servers" limits hold for this process alone.
 """
 from . import _abi
+from ._clock import ManualClock
 from ._decision import Decision
 from ._enums import Basis, Feature, HealthState, Outage, Status, Storage
 from ._errors import (
@@ -24,12 +25,14 @@ from ._errors import (
     StorageError,
     TidegateError,
 )
-from ._key import Key
+from ._key import Key, try_acquire_each
 from ._limit import Limit
 from ._limiter import Limiter
 from ._load import ABI_VERSION, LibraryError
 from ._observe import Health, KeyStatus, Metrics, StorageInfo
+from ._reservation import Reservation
 from ._runtime import Runtime
+from ._tier import Tier
 from ._time import Duration, Nanoseconds
 
 __version__ = "0.1.0"
@@ -51,6 +54,7 @@ del _error
 __all__ = [
     "ABI_VERSION", "ArgumentError", "Basis", "CapacityError", "ClosedError", "ConfigError", "Decision", "Duration",
     "FEATURES", "Feature", "ForkedError", "Health", "HealthState", "InternalError", "Key", "KeyStatus",
-    "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "Metrics", "Nanoseconds", "Outage",
-    "RateLimitExceeded", "Runtime", "Status", "Storage", "StorageError", "StorageInfo", "TidegateError",
+    "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "ManualClock", "Metrics", "Nanoseconds",
+    "Outage", "RateLimitExceeded", "Reservation", "Runtime", "Status", "Storage", "StorageError", "StorageInfo",
+    "TidegateError", "Tier", "try_acquire_each",
 ]

@@ -25,7 +25,7 @@ class Decision(_abi.Decision):
 
     @property
     def status(self) -> Status:
-        """OK, DENIED, NEVER or TIMED_OUT."""
+        """OK, DENIED, NEVER or TIMED_OUT; of a reservation also PENDING."""
         return Status(self._status)
 
     @property
@@ -42,6 +42,11 @@ class Decision(_abi.Decision):
     def remaining(self) -> int:
         """Whole permits left in this process's share right after; a hint, as other threads go on."""
         return self._remaining
+
+    @property
+    def tier(self) -> int:
+        """The index of the tier that decided; `Limiter.tier_names` has its name."""
+        return self._tier
 
     @property
     def basis(self) -> Basis:

@@ -31,6 +31,8 @@ class Status(_Named):
     """More permits than the limit's burst can ever hold."""
     TIMED_OUT = 3
     """The time-out passed first; nothing was taken."""
+    PENDING = 4
+    """Not yet: a reservation stands in line."""
     ARGUMENT = -1
     CONFIG = -2
     CLOSED = -3

@@ -3,7 +3,7 @@ import threading
 import time
 from ctypes import c_uint64
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Optional, Type
+from typing import TYPE_CHECKING, List, NoReturn, Optional, Sequence, Type
 
 from . import _abi, _line
 from ._decision import Decision, exceeded
@@ -11,6 +11,7 @@ from ._enums import Status
 from ._errors import TidegateError, key_error
 from ._limit import uint64
 from ._observe import KeyStatus
+from ._reservation import Reservation
 from ._time import Duration, nanoseconds
 
 if TYPE_CHECKING:
@@ -90,6 +91,18 @@ class Key:
         left = None if timeout is None else nanoseconds(timeout, "timeout")
         return await _line.acquire(self, permits, left)
 
+    def reserve(self, permits: int = 1, max_wait: Duration = 0) -> Reservation:
+        """Takes `permits` to be settled or cancelled later, or a place in line if they can be expected within `max_wait`.
+
+        Never waits: poll the reservation when its decision says. False when there is neither.
+        """
+        ticket, decision = c_uint64(), Decision()
+        count, most = uint64(permits, "permits"), nanoseconds(max_wait, "max_wait")
+        status = _abi.key_reserve(self._id, count, most, ticket, decision)
+        if status < 0:
+            raise self._error(status)
+        return Reservation(self, ticket.value, decision)
+
     def peek(self) -> Decision:
         """What `try_acquire` of one permit would find, without taking it."""
         decision = Decision()
@@ -117,7 +130,7 @@ class Key:
             raise self._error(status)
 
     def close(self) -> None:
-        """Gives the key back, if that was not done. A local limit forgets what was taken of it."""
+        """Gives the key back, if that was not done."""
         try:
             self.release()
         except TidegateError:
@@ -146,3 +159,18 @@ class Key:
 
     def __repr__(self) -> str:
         return f"<tidegate.Key {self._value!r} of {self._limiter.name!r}{' closed' if self.is_closed else ''}>"
+
+
+def try_acquire_each(keys: Sequence[Key], permits: int = 1) -> List[Decision]:
+    """`try_acquire` of each key in one call, each decided by itself: cheaper where there are many.
+
+    A failure, such as a closed key, is in its decision and raises nothing.
+    """
+    count, asked = len(keys), uint64(permits, "permits")
+    decisions = (Decision * count)()
+    status = _abi.keys_try_acquire(
+        (c_uint64 * count)(*[key._id.value for key in keys]), (c_uint64 * count)(*[asked] * count), count, decisions
+    )
+    if status < 0:
+        raise key_error(status, "a batch of keys")
+    return list(decisions)

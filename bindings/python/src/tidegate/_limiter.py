@@ -3,11 +3,13 @@ import threading
 import weakref
 from ctypes import byref, c_uint64, c_void_p
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Optional, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Optional, Tuple, Type, TypeVar, Union
 
-from . import _abi, _throttle
+from . import _abi, _throttle, _tier
+from ._decision import Decision
+from ._errors import key_error
 from ._key import Key
-from ._limit import Limit
+from ._limit import Limit, uint64
 from ._native import Handle, call, encode
 from ._time import Duration, nanoseconds
 
@@ -68,6 +70,65 @@ class Limiter:
             self._ids[value] = number.value
             self._keys[value] = key
             return key
+
+    def key_in(self, **context: str) -> Key:
+        """The key of a context, such as `key_in(topic="orders", consumer="billing")`: what the tiers' scopes ask for.
+
+        The same object for the same context until it is closed. ArgumentError that names the dimension when one is
+        missing, so that no limit is skipped in silence; one that no tier asks for is left alone.
+        """
+        value = repr(sorted(context.items()))
+        key = self._keys.get(value)
+        if key is not None:
+            return key
+        (scopes, count), number = _tier.scopes(context), c_uint64()
+        with self._handle.use() as limiter, self._lock:
+            known = self._keys.get(value)
+            if known is not None:
+                return known
+            call(_abi.limiter_key_in, limiter, scopes, count, byref(number))
+            key = Key(self, value, number)
+            self._ids[value] = number.value
+            self._keys[value] = key
+            return key
+
+    def try_acquire(self, value: str, permits: int = 1) -> Decision:
+        """Takes `permits` under a value now or not at all, without a key: for values that come once.
+
+        A value that a key stands for is the same bucket. What is idle and full again is forgotten by itself.
+        CapacityError when `keys.max` buckets are in use.
+        """
+        encoded, decision, count = encode(value, "a key's value"), Decision(), uint64(permits, "permits")
+        with self._handle.use() as limiter:
+            status = _abi.limiter_try_acquire(limiter, encoded, len(encoded), count, decision)
+        return self._decided(status, decision, value)
+
+    def try_acquire_in(self, permits: int = 1, **context: str) -> Decision:
+        """The same in a context, as for `key_in`."""
+        (scopes, count), decision, asked = _tier.scopes(context), Decision(), uint64(permits, "permits")
+        with self._handle.use() as limiter:
+            status = _abi.limiter_try_acquire_in(limiter, scopes, count, asked, decision)
+        return self._decided(status, decision, context)
+
+    def _decided(self, status: int, decision: Decision, what: object) -> Decision:
+        if status < 0:
+            raise key_error(status, f"{what!r} of limiter {self._name!r}")
+        return decision
+
+    @property
+    def tier_names(self) -> Tuple[str, ...]:
+        """The names of its tiers: what `Decision.tier` counts. A plain limiter has one, of its own name."""
+        with self._handle.use() as limiter:
+            count = _abi.limiter_tier_count(limiter)
+            return tuple(_abi.limiter_tier_name(limiter, tier).decode() for tier in range(count))
+
+    def set_tier_limit(self, tier: int, limit: Limit, timeout: Duration = 5.0) -> None:
+        """`set_limit` of one tier, counted from 0."""
+        native, most = limit._native(), nanoseconds(timeout, "timeout")
+        with self._handle.use() as limiter:
+            call(_abi.limiter_set_tier_limit, limiter, tier, byref(native), most)
+        if tier == 0:
+            self._limit = limit
 
     def set_limit(self, limit: Limit, timeout: Duration = 5.0) -> None:
         """Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log.

@@ -6,15 +6,17 @@ import weakref
 from ctypes import byref, c_int32, c_void_p
 from functools import partial
 from types import TracebackType
-from typing import Any, Dict, Mapping, NoReturn, Optional, Type, Union
+from typing import Any, Dict, Mapping, NoReturn, Optional, Sequence, Type, Union
 
-from . import _abi
+from . import _abi, _tier
+from ._clock import ManualClock
 from ._enums import HealthState, Outage, Status
 from ._errors import ClosedError, StorageError
 from ._limit import Limit
 from ._limiter import Limiter
 from ._native import Handle, call, encode, log, quietly, text
 from ._observe import Health, Metrics, StorageInfo
+from ._tier import Tier
 from ._time import Duration, nanoseconds
 
 _open: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
@@ -27,13 +29,13 @@ class Runtime:
 
     `config` holds properties by name: Tidegate's own, and librdkafka's passed through unchanged. Empty: limits of this
     process alone. Opening never waits for Kafka and does not fail when no broker answers; `health()` says how it goes.
-    Equal configurations share one native runtime.
+    Equal configurations share one native runtime. With a `clock`, which needs local limits, time is what that says.
 
     Any method may be called from any thread. Closed by `close()`, at the end of a `with` block, or when the program
     ends. A forked child cannot use it (`ForkedError`) but may open its own.
     """
 
-    def __init__(self, config: Optional[Mapping[str, Property]] = None) -> None:
+    def __init__(self, config: Optional[Mapping[str, Property]] = None, *, clock: Optional[ManualClock] = None) -> None:
         if not isinstance(config, (Mapping, type(None))):
             raise TypeError(f"a configuration is a dict of properties, not {type(config).__name__}")
         native = c_void_p(_abi.config_create())
@@ -44,7 +46,10 @@ class Runtime:
             shown, pointer = c_void_p(), c_void_p()
             call(_abi.config_describe, native, byref(shown))
             self._described = text(shown)
-            call(_abi.runtime_open, native, byref(pointer))
+            if clock is None:
+                call(_abi.runtime_open, native, byref(pointer))
+            else:
+                call(_abi.runtime_open_with_clock, native, clock._pointer, byref(pointer))
         finally:
             _abi.config_free(native)
         self._handle = Handle(pointer, "the runtime")
@@ -54,13 +59,24 @@ class Runtime:
         weakref.finalize(self, self._handle.close, partial(quietly, _closer(0))).atexit = False
         _open.add(self)
 
-    def limiter(self, name: str, limit: Limit) -> Limiter:
-        """A limiter. Every process that makes one of this name on the same topic shares it."""
-        if not isinstance(limit, Limit):
+    def limiter(self, name: str, limit: Optional[Limit] = None, *, tiers: Sequence[Tier] = ()) -> Limiter:
+        """A limiter of one limit, or of several `tiers` that are kept at once: all of them give, or none does.
+
+        Every process that makes one of this name, with the same tiers in the same order, on the same topic shares it.
+        """
+        if (limit is None) != bool(tiers):
+            raise TypeError("a limiter has either a limit or tiers")
+        encoded, pointer = encode(name, "a limiter's name"), c_void_p()
+        if limit is None:
+            several, limit = _tier.native(tiers), tiers[0].limit
+            with self._handle.use() as runtime:
+                call(_abi.limiter_create_tiers, runtime, encoded, len(encoded), several, len(several), byref(pointer))
+        elif not isinstance(limit, Limit):
             raise TypeError(f"limit must be a tidegate.Limit, not {type(limit).__name__}")
-        native, encoded, pointer = limit._native(), encode(name, "a limiter's name"), c_void_p()
-        with self._handle.use() as runtime:
-            call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
+        else:
+            native = limit._native()
+            with self._handle.use() as runtime:
+                call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
         limiter = Limiter(self, name, limit, pointer)
         with self._lock:
             self._limiters.add(limiter)

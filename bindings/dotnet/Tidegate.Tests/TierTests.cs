@@ -1,0 +1,129 @@
+namespace Tidegate.Tests;
+
+/// <summary>Several tiers, contexts, values without a key, batches, reservations, and time that a test moves.</summary>
+public sealed class TierTests : IDisposable
+{
+    private readonly TidegateManualClock _clock = new();
+    private readonly TidegateRuntime _runtime;
+
+    public TierTests() => _runtime = TidegateRuntime.Open(Setup.Options(), _clock);
+
+    public void Dispose()
+    {
+        _runtime.Dispose();
+        _clock.Dispose();
+    }
+
+    private TidegateLimiter Tiers() => _runtime.CreateLimiter(
+        "tiers",
+        new TidegateTier("cluster", Setup.PerSecond(10, 10)),
+        new TidegateTier("topic", Setup.PerSecond(4, 4), "topic"),
+        new TidegateTier("consumer", Setup.PerSecond(4, 4), "consumer", Weight: 2));
+
+    [Fact]
+    public void The_tier_that_refuses_is_named_and_the_others_lose_nothing()
+    {
+        TidegateLimiter limiter = Tiers();
+        TidegateKey key = limiter.GetKey([("topic", "orders"), ("consumer", "a")]);
+        Assert.True(key.TryAcquire(2));
+        for (int i = 0; i < 20; i++)
+        {
+            Assert.False(key.TryAcquire(1, out TidegateDecision refusal));
+            Assert.Equal("consumer", limiter.TierName(refusal.Tier));
+        }
+        Assert.True(limiter.GetKey([("consumer", "b"), ("topic", "orders")]).TryAcquire(2));
+        Assert.Equal(3, limiter.TierCount);
+        Assert.Equal("", limiter.TierName(3));
+        _clock.Advance(TimeSpan.FromMilliseconds(500));
+        Assert.True(key.TryAcquire());
+    }
+
+    [Fact]
+    public void A_dimension_that_is_missing_is_an_error_that_names_it()
+    {
+        TidegateLimiter limiter = Tiers();
+        TidegateException missing =
+            Assert.Throws<TidegateException>(() => limiter.GetKey([("tpoic", "orders"), ("consumer", "a")]));
+        Assert.Equal(TidegateStatus.Argument, missing.Status);
+        Assert.Contains("`topic`", missing.Message, StringComparison.Ordinal);
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.TryAcquire([("topic", "x")], 1, out _)));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.GetKey("orders")));
+    }
+
+    [Fact]
+    public void Tiers_out_of_range_are_refused()
+    {
+        TidegateTier tier = new("x", Setup.PerSecond(1, 1));
+        Assert.Throws<ArgumentException>(() => _runtime.CreateLimiter("none", Array.Empty<TidegateTier>()));
+        Assert.Throws<ArgumentException>(() => _runtime.CreateLimiter("many", [.. Enumerable.Repeat(tier, 9)]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => _runtime.CreateLimiter("light", tier with { Weight = 0 }));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => _runtime.CreateLimiter("twins", tier, tier)));
+    }
+
+    [Fact]
+    public void A_value_without_a_key_is_the_bucket_of_its_key()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter("values", Setup.PerSecond(10, 3));
+        TidegateKey key = limiter.GetKey("ü");
+        Assert.True(limiter.TryAcquire("ü"));
+        Assert.True(key.TryAcquire());
+        Assert.True(limiter.TryAcquire("ü"u8, 1, out TidegateDecision last));
+        Assert.Equal(0, last.Remaining);
+        Assert.False(limiter.TryAcquire("ü", 1, out TidegateDecision refusal));
+        Assert.Equal(TimeSpan.FromMilliseconds(100), refusal.RetryAfter);
+        Assert.True(limiter.TryAcquire("other"));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.TryAcquire(new string('x', 2_000))));
+    }
+
+    [Fact]
+    public void A_batch_decides_each_key_by_itself()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter("batch", Setup.PerSecond(1, 1));
+        TidegateKey[] keys = [limiter.GetKey("a"), limiter.GetKey("b"), default];
+        TidegateDecision[] decisions = new TidegateDecision[3];
+        keys[0].TryAcquire();
+        TidegateKey.TryAcquire(keys, decisions);
+        Assert.Equal(
+            [TidegateStatus.Denied, TidegateStatus.Ok, TidegateStatus.Stale], decisions.Select(made => made.Status));
+        Assert.Throws<ArgumentException>(() => TidegateKey.TryAcquire(keys, new TidegateDecision[2]));
+    }
+
+    [Fact]
+    public void A_reservation_is_granted_once_and_gives_back_what_was_not_used()
+    {
+        TidegateKey key = _runtime.CreateLimiter("reserve", Setup.PerSecond(10, 10)).GetKey("a");
+        TidegateReservation held = key.Reserve(8, TimeSpan.Zero);
+        Assert.True(held.Decision.IsGranted);
+        TidegateReservation line = key.Reserve(4, TimeSpan.FromSeconds(1));
+        Assert.Equal(TidegateStatus.Pending, line.Decision.Status);
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => line.Settle(4)));
+        held.Settle(6);
+        Assert.Equal(TidegateStatus.Stale, Setup.Fails(() => held.Settle(6)));
+        Assert.True(line.Poll().IsGranted);
+        Assert.Equal(TidegateStatus.Stale, Setup.Fails(() => line.Poll()));
+        line.Cancel();
+        Assert.True(key.TryAcquire(4));
+        Assert.Equal(0UL, key.Reserve(1, TimeSpan.Zero).Ticket);
+    }
+
+    [Fact]
+    public void A_tier_gets_other_numbers()
+    {
+        TidegateLimiter limiter = Tiers();
+        limiter.SetLimit(2, Setup.PerSecond(20, 20), TimeSpan.Zero);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.True(limiter.TryAcquire([("topic", "orders"), ("consumer", "a")], 4, out _));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.SetLimit(3, Setup.PerSecond(1, 1), TimeSpan.Zero)));
+    }
+
+    [Fact]
+    public void A_clock_stands_still_and_needs_a_local_runtime()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => _clock.Advance(TimeSpan.FromTicks(-1)));
+        if (TidegateLibrary.Features.HasFlag(TidegateFeatures.Kafka))
+        {
+            Dictionary<string, string> shared = new() { ["bootstrap.servers"] = "localhost:1" };
+            Assert.Equal(TidegateStatus.Config, Setup.Fails(() => TidegateRuntime.Open(shared, _clock)));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+using System.Buffers;
+using Tidegate.Native;
+
+namespace Tidegate;
+
+// Several tiers, contexts, and decisions by value without a key.
+public sealed unsafe partial class TidegateLimiter
+{
+    private const int StackScopes = 8;
+
+    /// <summary>How many tiers it has; a plain one has one.</summary>
+    public int TierCount
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+            return (int)NativeMethods.tidegate_limiter_tier_count(_handle);
+        }
+    }
+
+    /// <summary>The name of a tier, counted as in <see cref="TidegateDecision.Tier"/>; "" where there is none.</summary>
+    public string TierName(int tier)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        return Interop.Text(NativeMethods.tidegate_limiter_tier_name(_handle, (uint)tier));
+    }
+
+    /// <summary>
+    /// The key of a context: the values of the dimensions that the tiers ask for. A dimension that no tier asks for is
+    /// left alone; one that a tier asks for and the context lacks is an error that names it.
+    /// </summary>
+    /// <example><code>limiter.GetKey([("topic", "orders"), ("consumer", "billing")])</code></example>
+    /// <exception cref="TidegateException">A dimension is missing or given twice, or <c>keys.max</c> keys are live.</exception>
+    /// <exception cref="ObjectDisposedException">The limiter or its runtime was disposed.</exception>
+    public TidegateKey GetKey(ReadOnlySpan<(string Dimension, string Value)> context)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        int most = Interop.MostBytes(context);
+        byte[]? rented = most > Interop.StackBytes ? ArrayPool<byte>.Shared.Rent(most) : null;
+        Span<byte> buffer = rented ?? stackalloc byte[Interop.StackBytes];
+        NativeScope* scopes = stackalloc NativeScope[NativeMethods.ScopesMax];
+        ulong key = 0;
+        nint error = 0;
+        fixed (byte* bytes = buffer)
+        {
+            Interop.Encode(context, bytes, buffer.Length, scopes);
+            int status = NativeMethods.tidegate_limiter_key_in(_handle, scopes, (uint)context.Length, &key, &error);
+            Return(rented);
+            Interop.Check(status, error);
+        }
+        return new(key);
+    }
+
+    /// <summary>
+    /// Takes <paramref name="permits"/> under a value now or not at all, without a key to resolve before and release
+    /// after: for values that come once. A value that a key stands for is the same bucket. Allocates nothing.
+    /// </summary>
+    /// <exception cref="TidegateException">0 permits, a value that is too long, or <c>keys.max</c> buckets in use.</exception>
+    /// <exception cref="ObjectDisposedException">The limiter or its runtime was disposed.</exception>
+    public bool TryAcquire(string value, long permits = 1) => TryAcquire(value, permits, out _);
+
+    /// <summary>The same, with the reason and the time to come back.</summary>
+    /// <inheritdoc cref="TryAcquire(string, long)"/>
+    public bool TryAcquire(ReadOnlySpan<char> value, long permits, out TidegateDecision decision)
+    {
+        using Interop.Utf8 utf8 = new(value, stackalloc byte[Interop.StackBytes]);
+        return TryAcquire(utf8.Bytes, permits, out decision);
+    }
+
+    /// <summary>The same for a value that is UTF-8 already.</summary>
+    /// <inheritdoc cref="TryAcquire(string, long)"/>
+    public bool TryAcquire(ReadOnlySpan<byte> utf8Value, long permits, out TidegateDecision decision)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        TidegateDecision made;
+        fixed (byte* bytes = utf8Value)
+        {
+            Check(NativeMethods.tidegate_limiter_try_acquire(
+                _handle, bytes, (nuint)utf8Value.Length, (ulong)permits, &made));
+        }
+        decision = made;
+        return made.IsGranted;
+    }
+
+    /// <summary>The same in a context, as for <see cref="GetKey(ReadOnlySpan{ValueTuple{string, string}})"/>.</summary>
+    /// <inheritdoc cref="TryAcquire(string, long)"/>
+    public bool TryAcquire(
+        ReadOnlySpan<(string Dimension, string Value)> context, long permits, out TidegateDecision decision)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(permits);
+        int most = Interop.MostBytes(context);
+        byte[]? rented = most > Interop.StackBytes ? ArrayPool<byte>.Shared.Rent(most) : null;
+        Span<byte> buffer = rented ?? stackalloc byte[Interop.StackBytes];
+        NativeScope* scopes = stackalloc NativeScope[
+            context.Length <= StackScopes ? StackScopes : NativeMethods.ScopesMax];
+        TidegateDecision made;
+        fixed (byte* bytes = buffer)
+        {
+            Interop.Encode(context, bytes, buffer.Length, scopes);
+            int status = NativeMethods.tidegate_limiter_try_acquire_in(
+                _handle, scopes, (uint)context.Length, (ulong)permits, &made);
+            Return(rented);
+            Check(status);
+        }
+        decision = made;
+        return made.IsGranted;
+    }
+
+    /// <summary><see cref="SetLimit(TidegateLimit, TimeSpan)"/> of one tier.</summary>
+    /// <inheritdoc cref="SetLimit(TidegateLimit, TimeSpan)"/>
+    public void SetLimit(int tier, TidegateLimit limit, TimeSpan timeout)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        NativeLimit native = limit.ToNative();
+        nint error = 0;
+        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
+        Interop.Check(
+            NativeMethods.tidegate_limiter_set_tier_limit(_handle, (uint)tier, &native, most, &error), error);
+        Limit = tier == 0 ? limit : Limit;
+    }
+
+    private static void Check(int status)
+    {
+        if (status < 0)
+        {
+            throw TidegateException.Of(status);
+        }
+    }
+
+    private static void Return(byte[]? rented)
+    {
+        if (rented is not null)
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+}
