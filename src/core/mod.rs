@@ -4,7 +4,7 @@
 //! hash order or word size, and nothing here depends on another crate. Time is an argument. That is why
 //! the whole protocol runs in a simulated fleet with a virtual clock from the very code that ships.
 //!
-//! Reading order: [`units`], [`limit`], [`bucket`] (one process alone); [`placement`], [`layout`],
+//! Reading order: [`units`], [`limit`], [`bucket`], [`window`] (one process alone); [`placement`], [`layout`],
 //! [`record`], [`fold`], [`share`], [`agent`], [`growth`] (many processes through a log). The why is in `docs/internals/protocol.md`.
 
 #![forbid(unsafe_code)]
@@ -25,3 +25,4 @@ pub mod share;
 pub mod siphash;
 pub mod snapshot;
 pub mod units;
+pub mod window;
