@@ -4,8 +4,9 @@
 //! hash order or word size, and nothing here depends on another crate. Time is an argument. That is why
 //! the whole protocol runs in a simulated fleet with a virtual clock from the very code that ships.
 //!
-//! Reading order: [`units`], [`limit`], [`bucket`], [`window`] (one process alone); [`placement`], [`layout`],
-//! [`record`], [`fold`], [`share`], [`agent`], [`growth`] (many processes through a log). The why is in `docs/internals/protocol.md`.
+//! Reading order: [`units`], [`limit`], [`bucket`], [`window`], [`enforcement`] (one process alone);
+//! [`placement`], [`layout`], [`record`], [`fold`], [`share`], [`agent`], [`growth`] (many processes through a log).
+//! The why is in `docs/internals/protocol.md`.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ pub mod allocate;
 pub mod bucket;
 pub mod codec;
 pub mod demand;
+pub mod enforcement;
 pub mod fold;
 pub mod growth;
 pub mod layout;
