@@ -125,3 +125,51 @@ def test_a_clock_needs_limits_of_this_process_alone(clock):
     if tidegate.FEATURES & tidegate.Feature.KAFKA:
         with pytest.raises(tidegate.ConfigError):
             tidegate.Runtime({"bootstrap.servers": "localhost:1"}, clock=clock)
+
+
+def test_every_failure_without_a_key_says_what_is_wrong_as_with_one(tiers, runtime):
+    with pytest.raises(tidegate.ArgumentError, match="`consumer`.*lacks.*`topic`"):
+        tiers.try_acquire_in(topic="orders")
+    with pytest.raises(tidegate.ArgumentError, match="1024"):
+        runtime.limiter("x", Limit(1)).try_acquire("x" * 2000)
+    assert runtime.metrics().keys == 0
+    with pytest.raises(tidegate.ArgumentError, match="permits is 0"):
+        tiers.try_acquire_in(0, topic="orders", consumer="a")
+    key = runtime.limiter("line", Limit(1)).key()
+    assert key.try_acquire()
+    with key.limiter, pytest.raises(tidegate.ArgumentError, match="is pending"):
+        key.reserve(max_wait=5).settle(1)
+
+
+def test_no_room_for_a_value_names_the_maximum(clock):
+    with tidegate.Runtime({"keys.max": 1}, clock=clock) as full:
+        limiter = full.limiter("x", Limit(2))
+        assert limiter.try_acquire("a")
+        with pytest.raises(tidegate.CapacityError, match="keys.max"):
+            limiter.try_acquire("b")
+
+
+def test_no_value_is_taken_for_a_context(runtime):
+    limiter = runtime.limiter("x", tiers=[Tier("topic", Limit(1), scope="topic")])
+    assert limiter.key_in(topic="a").try_acquire()
+    assert limiter.key("[('topic', 'a')]").try_acquire()
+    assert not limiter.key("a").try_acquire()
+
+
+def test_dimensions_that_no_tier_asks_for_hold_nothing(tiers):
+    first = tiers.key_in(topic="orders", consumer="a")
+    assert all(tiers.key_in(topic="orders", consumer="a", request=str(i)) is first for i in range(100))
+    assert first is not tiers.key_in(topic="orders", consumer="b", request="0")
+    assert len(tiers._keys) == 2
+
+
+@pytest.mark.parametrize("tier", [-1, 3, 2**32, 2**32 + 2])
+def test_no_other_tier_than_the_one_that_was_named_gets_other_numbers(tiers, tier):
+    with pytest.raises(tidegate.ArgumentError):
+        tiers.set_tier_limit(tier, Limit(1))
+    assert tiers.try_acquire_in(2, topic="orders", consumer="a")
+
+
+def test_what_is_no_clock_is_a_type_error():
+    with pytest.raises(TypeError, match="clock must be a tidegate.ManualClock"):
+        tidegate.Runtime(clock=5)

@@ -3,7 +3,7 @@ import threading
 import time
 from ctypes import c_uint64
 from types import TracebackType
-from typing import TYPE_CHECKING, List, NoReturn, Optional, Sequence, Type
+from typing import TYPE_CHECKING, List, NoReturn, Optional, Sequence, Tuple, Type, Union
 
 from . import _abi, _line
 from ._decision import Decision, exceeded
@@ -16,6 +16,9 @@ from ._time import Duration, nanoseconds
 
 if TYPE_CHECKING:
     from ._limiter import Limiter
+
+# What a key stands for: a value, or the dimensions of a context that its limiter asks for.
+Value = Union[str, Tuple[Tuple[str, str], ...]]
 
 # Names that are looked up on every call.
 _try_acquire = _abi.key_try_acquire
@@ -34,14 +37,15 @@ class Key:
 
     __slots__ = ("_id", "_limiter", "_value", "_lines", "__weakref__")
 
-    def __init__(self, limiter: "Limiter", value: str, number: c_uint64) -> None:
+    def __init__(self, limiter: "Limiter", value: Value, number: c_uint64) -> None:
         self._id = number
         self._limiter = limiter
         self._value = value
         self._lines: _line.Lines = {}
 
     @property
-    def value(self) -> str:
+    def value(self) -> Value:
+        """The value; of `key_in` the dimensions that count, sorted, each with its value."""
         return self._value
 
     @property

@@ -57,9 +57,13 @@ def _integer(number: int, what: str) -> int:
         raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
 
 
-def uint64(number: int, what: str) -> int:
+def uint64(number: int, what: str, bits: int = 64) -> int:
     """The number, if it fits the border: ctypes would cut it silently."""
     number = _integer(number, what)
-    if not 0 <= number < 2**64:
-        raise ArgumentError(f"{what} is {number}; it must be at least 0 and below 2**64", Status.ARGUMENT)
+    if not 0 <= number < 2**bits:
+        raise ArgumentError(f"{what} is {number}; it must be at least 0 and below 2**{bits}", Status.ARGUMENT)
     return number
+
+
+def uint32(number: int, what: str) -> int:
+    return uint64(number, what, 32)

@@ -3,13 +3,14 @@ import threading
 import weakref
 from ctypes import byref, c_uint64, c_void_p
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, NoReturn, Optional, Tuple, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NoReturn, Optional, Tuple, Type, TypeVar, Union
 
 from . import _abi, _throttle, _tier
 from ._decision import Decision
 from ._errors import key_error
-from ._key import Key
-from ._limit import Limit, uint64
+from ._enums import Status
+from ._key import Key, Value
+from ._limit import Limit, uint32, uint64
 from ._native import Handle, call, encode
 from ._time import Duration, nanoseconds
 
@@ -26,15 +27,17 @@ class Limiter:
     refers to them any more.
     """
 
-    def __init__(self, runtime: "Runtime", name: str, limit: Limit, pointer: c_void_p) -> None:
+    def __init__(
+        self, runtime: "Runtime", name: str, limit: Limit, pointer: c_void_p, dimensions: FrozenSet[str] = frozenset()
+    ) -> None:
         # A reference, so that the runtime stays open as long as this can be used.
         self._runtime = runtime
-        self._name, self._limit = name, limit
+        self._name, self._limit, self._dimensions = name, limit, dimensions
         self._handle = Handle(pointer, f"limiter {name!r}")
         self._lock = threading.RLock()
-        self._keys: Dict[str, Key] = {}
+        self._keys: Dict[Value, Key] = {}
         # The same keys as numbers: what is left to give back when limiter and keys are collected together.
-        self._ids: Dict[str, int] = {}
+        self._ids: Dict[Value, int] = {}
         weakref.finalize(self, _give_all_back, self._handle, self._ids).atexit = False
 
     @property
@@ -77,7 +80,8 @@ class Limiter:
         The same object for the same context until it is closed. ArgumentError that names the dimension when one is
         missing, so that no limit is skipped in silence; one that no tier asks for is left alone.
         """
-        value = repr(sorted(context.items()))
+        # No text, which could be a value of `key()`; and only what is asked for, which else would be held for ever.
+        value = tuple(sorted(pair for pair in context.items() if pair[0] in self._dimensions))
         key = self._keys.get(value)
         if key is not None:
             return key
@@ -101,19 +105,27 @@ class Limiter:
         encoded, decision, count = encode(value, "a key's value"), Decision(), uint64(permits, "permits")
         with self._handle.use() as limiter:
             status = _abi.limiter_try_acquire(limiter, encoded, len(encoded), count, decision)
-        return self._decided(status, decision, value)
+        return decision if status >= 0 else self._fail(status, asked=count, value=value)
 
     def try_acquire_in(self, permits: int = 1, **context: str) -> Decision:
         """The same in a context, as for `key_in`."""
         (scopes, count), decision, asked = _tier.scopes(context), Decision(), uint64(permits, "permits")
         with self._handle.use() as limiter:
             status = _abi.limiter_try_acquire_in(limiter, scopes, count, asked, decision)
-        return self._decided(status, decision, context)
+        return decision if status >= 0 else self._fail(status, asked=asked, value=context)
 
-    def _decided(self, status: int, decision: Decision, what: object) -> Decision:
-        if status < 0:
-            raise key_error(status, f"{what!r} of limiter {self._name!r}")
-        return decision
+    def _fail(self, status: int, asked: int, value: Union[str, Dict[str, str]]) -> NoReturn:
+        # A decision fails with a number only. Making a key fails for the same reason, and in words.
+        if asked and status in (Status.ARGUMENT, Status.CAPACITY):
+            number = c_uint64()
+            with self._handle.use() as limiter:
+                if isinstance(value, str):
+                    encoded = encode(value, "a key's value")
+                    call(_abi.limiter_key, limiter, encoded, len(encoded), byref(number))
+                else:
+                    call(_abi.limiter_key_in, limiter, *_tier.scopes(value), byref(number))
+            _abi.key_release(number)
+        raise key_error(status, f"{value!r} of limiter {self._name!r}")
 
     @property
     def tier_names(self) -> Tuple[str, ...]:
@@ -126,7 +138,7 @@ class Limiter:
         """`set_limit` of one tier, counted from 0."""
         native, most = limit._native(), nanoseconds(timeout, "timeout")
         with self._handle.use() as limiter:
-            call(_abi.limiter_set_tier_limit, limiter, tier, byref(native), most)
+            call(_abi.limiter_set_tier_limit, limiter, uint32(tier, "tier"), byref(native), most)
         if tier == 0:
             self._limit = limit
 
@@ -187,7 +199,7 @@ class Limiter:
         return f"<tidegate.Limiter {self._name!r} {self._limit}{' closed' if self.is_closed else ''}>"
 
 
-def _give_all_back(handle: Handle, ids: Dict[str, int]) -> None:
+def _give_all_back(handle: Handle, ids: Dict[Value, int]) -> None:
     if handle.is_open:
         for number in ids.values():
             _abi.key_release(number)

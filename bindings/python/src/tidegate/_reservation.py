@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from . import _abi
 from ._decision import Decision
 from ._enums import Status
-from ._errors import key_error
+from ._errors import error, key_error
 from ._limit import uint64
 
 if TYPE_CHECKING:
@@ -50,5 +50,8 @@ class Reservation:
         self._granted = False
 
     def _check(self, status: int) -> None:
+        if status == Status.ARGUMENT:
+            what = f"the reservation of {self._key._what()} is pending"
+            raise error(status, f"{what}: poll it until it is granted, or cancel it")
         if status < 0:
             raise key_error(status, "the reservation of " + self._key._what())

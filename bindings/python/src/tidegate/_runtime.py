@@ -38,6 +38,8 @@ class Runtime:
     def __init__(self, config: Optional[Mapping[str, Property]] = None, *, clock: Optional[ManualClock] = None) -> None:
         if not isinstance(config, (Mapping, type(None))):
             raise TypeError(f"a configuration is a dict of properties, not {type(config).__name__}")
+        if not isinstance(clock, (ManualClock, type(None))):
+            raise TypeError(f"clock must be a tidegate.ManualClock, not {type(clock).__name__}")
         native = c_void_p(_abi.config_create())
         try:
             for name, value in (config or {}).items():
@@ -77,7 +79,8 @@ class Runtime:
             native = limit._native()
             with self._handle.use() as runtime:
                 call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
-        limiter = Limiter(self, name, limit, pointer)
+        dimensions = frozenset(tier.scope for tier in tiers if tier.scope is not None)
+        limiter = Limiter(self, name, limit, pointer, dimensions)
         with self._lock:
             self._limiters.add(limiter)
             closed = not self._handle.is_open
