@@ -51,6 +51,42 @@ public sealed class TierTests : IDisposable
     }
 
     [Fact]
+    public void Every_failure_without_a_key_says_what_is_wrong_as_with_one()
+    {
+        TidegateLimiter limiter = Tiers();
+        string Words(Action act) => Assert.Throws<TidegateException>(act).Message;
+        Assert.Contains("`consumer`", Words(() => limiter.TryAcquire([("topic", "x")], 1, out _)), StringComparison.Ordinal);
+        Assert.Contains("1024", Words(() => limiter.TryAcquire(new string('x', 2_000))), StringComparison.Ordinal);
+        Assert.Equal(0, _runtime.Metrics().Keys);
+        Assert.StartsWith(
+            "permits", Words(() => limiter.TryAcquire([("topic", "x"), ("consumer", "y")], 0, out _)), StringComparison.Ordinal);
+        TidegateKey key = _runtime.CreateLimiter("line", Setup.PerSecond(1, 1)).GetKey("");
+        Assert.True(key.TryAcquire());
+        Assert.Contains("pending", Words(() => key.Reserve(1, TimeSpan.FromSeconds(5)).Settle(1)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void No_room_for_a_value_names_the_maximum()
+    {
+        TidegateOptions options = new() { ["keys.max"] = "1" };
+        using TidegateRuntime full = TidegateRuntime.Open(options, _clock);
+        TidegateLimiter limiter = full.CreateLimiter("values", Setup.PerSecond(1, 2));
+        Assert.True(limiter.TryAcquire("a"));
+        TidegateException failure = Assert.Throws<TidegateException>(() => limiter.TryAcquire("b"));
+        Assert.Equal(TidegateStatus.Capacity, failure.Status);
+        Assert.Contains("keys.max", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void No_value_at_all_is_not_the_empty_one()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter("values", Setup.PerSecond(1, 1));
+        Assert.Throws<ArgumentNullException>(() => limiter.TryAcquire((string)null!));
+        Assert.Throws<ArgumentNullException>(() => limiter.TryAcquire((string)null!, 1, out _));
+        Assert.True(limiter.TryAcquire(""));
+    }
+
+    [Fact]
     public void Tiers_out_of_range_are_refused()
     {
         TidegateTier tier = new("x", Setup.PerSecond(1, 1));

@@ -43,12 +43,15 @@ public sealed class TidegateException : Exception
     /// <summary>The failure of a call on a key: those come without a story, so that they allocate nothing.</summary>
     internal static TidegateException Of(int status) => new((TidegateStatus)status, Words(status), isRetriable: false);
 
+    internal static TidegateException Pending() =>
+        new(TidegateStatus.Argument, "the reservation is pending: poll it until it is granted, or cancel it", isRetriable: false);
+
     private static string Words(int status) => (TidegateStatus)status switch
     {
         TidegateStatus.Argument => "permits must be at least 1",
         TidegateStatus.Closed => "the runtime was closed",
         TidegateStatus.Capacity => "too many calls wait for this key",
-        TidegateStatus.Stale => "the key was released, or its runtime was closed",
+        TidegateStatus.Stale => "the key was released, its runtime was closed, or the reservation was used",
         TidegateStatus.Forked => "the key belongs to the process that this one was forked from: open a runtime here",
         TidegateStatus.Bug => "a panic inside Tidegate; please report it with the program's standard error",
         _ => TidegateLibrary.StatusName((TidegateStatus)status),

@@ -60,6 +60,15 @@ public sealed unsafe partial class TidegateLimiter
     public bool TryAcquire(string value, long permits = 1) => TryAcquire(value, permits, out _);
 
     /// <summary>The same, with the reason and the time to come back.</summary>
+    /// <exception cref="ArgumentNullException">No value: it would be the one of "".</exception>
+    /// <inheritdoc cref="TryAcquire(string, long)"/>
+    public bool TryAcquire(string value, long permits, out TidegateDecision decision)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return TryAcquire(value.AsSpan(), permits, out decision);
+    }
+
+    /// <summary>The same, with the reason and the time to come back.</summary>
     /// <inheritdoc cref="TryAcquire(string, long)"/>
     public bool TryAcquire(ReadOnlySpan<char> value, long permits, out TidegateDecision decision)
     {
@@ -74,11 +83,17 @@ public sealed unsafe partial class TidegateLimiter
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
         TidegateDecision made;
+        int status;
         fixed (byte* bytes = utf8Value)
         {
-            Check(NativeMethods.tidegate_limiter_try_acquire(
-                _handle, bytes, (nuint)utf8Value.Length, (ulong)permits, &made));
+            status = NativeMethods.tidegate_limiter_try_acquire(
+                _handle, bytes, (nuint)utf8Value.Length, (ulong)permits, &made);
         }
+        if (HasStory(status, permits))
+        {
+            GetKey(utf8Value).Release();
+        }
+        Check(status);
         decision = made;
         return made.IsGranted;
     }
@@ -96,14 +111,19 @@ public sealed unsafe partial class TidegateLimiter
         NativeScope* scopes = stackalloc NativeScope[
             context.Length <= StackScopes ? StackScopes : NativeMethods.ScopesMax];
         TidegateDecision made;
+        int status;
         fixed (byte* bytes = buffer)
         {
             Interop.Encode(context, bytes, buffer.Length, scopes);
-            int status = NativeMethods.tidegate_limiter_try_acquire_in(
+            status = NativeMethods.tidegate_limiter_try_acquire_in(
                 _handle, scopes, (uint)context.Length, (ulong)permits, &made);
             Return(rented);
-            Check(status);
         }
+        if (HasStory(status, permits))
+        {
+            GetKey(context).Release();
+        }
+        Check(status);
         decision = made;
         return made.IsGranted;
     }
@@ -120,6 +140,12 @@ public sealed unsafe partial class TidegateLimiter
             NativeMethods.tidegate_limiter_set_tier_limit(_handle, (uint)tier, &native, most, &error), error);
         Limit = tier == 0 ? limit : Limit;
     }
+
+    /// <summary>
+    /// Whether making a key of the same fails for the same reason: a decision fails with a number only, that one in words.
+    /// </summary>
+    private static bool HasStory(int status, long permits) =>
+        permits > 0 && status is (int)TidegateStatus.Argument or (int)TidegateStatus.Capacity;
 
     private static void Check(int status)
     {

@@ -47,7 +47,7 @@ public readonly record struct TidegateReservation
     {
         if (status < 0)
         {
-            throw TidegateException.Of(status);
+            throw status == (int)TidegateStatus.Argument ? TidegateException.Pending() : TidegateException.Of(status);
         }
     }
 }
