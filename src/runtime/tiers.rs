@@ -97,6 +97,9 @@ pub(super) fn values<'a>(tiers: &[InForce], context: &[(&str, &'a str)]) -> Resu
             "the context names `{twice}` twice (the second time at index {at}); which one is meant?"
         ));
     }
+    if !context.is_empty() && tiers.iter().any(|tier| tier.scope == Scope::Plain) {
+        return refuse("a limiter without tiers has no dimensions: give a value instead of a context".into());
+    }
     let mut values = [""; TIERS_MAX];
     for (tier, place) in tiers.iter().zip(&mut values) {
         let Scope::Of(dimension) = &tier.scope else { continue };
