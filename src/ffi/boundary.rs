@@ -64,6 +64,17 @@ pub(super) unsafe fn own_runtime<'a>(pointer: *const tidegate_runtime_t) -> Resu
     Ok(runtime)
 }
 
+/// Takes a handle back and drops it; null is accepted.
+///
+/// # Safety
+/// `pointer` is null, or was made by `Box::into_raw` and is given back once.
+pub(super) unsafe fn drop_handle<T>(pointer: *mut T) {
+    if !pointer.is_null() {
+        // SAFETY: as promised by the caller.
+        drop(unsafe { Box::from_raw(pointer) });
+    }
+}
+
 /// A place to write an output to.
 ///
 /// # Safety

@@ -1,6 +1,6 @@
 //! Properties by name.
 
-use super::boundary::{answer, boundary, bug, handle, output, text};
+use super::boundary::{answer, boundary, bug, drop_handle, handle, output, text};
 use super::error::tidegate_error_t;
 use super::status::tidegate_status_t;
 use super::text::{give_text, tidegate_text_t};
@@ -74,10 +74,6 @@ pub unsafe extern "C" fn tidegate_config_describe(
 /// `config` is NULL or came from this library and was not freed.
 #[no_mangle]
 pub unsafe extern "C" fn tidegate_config_free(config: *mut tidegate_config_t) {
-    boundary!((), {
-        if !config.is_null() {
-            // SAFETY: it was made by Box::into_raw and is given back once.
-            drop(unsafe { Box::from_raw(config) });
-        }
-    });
+    // SAFETY: as promised by the caller.
+    boundary!((), { unsafe { drop_handle(config) } });
 }

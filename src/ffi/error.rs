@@ -1,6 +1,6 @@
 //! The story behind a negative status.
 
-use super::boundary::boundary;
+use super::boundary::{boundary, drop_handle};
 use super::status::{tidegate_status_t, TIDEGATE_E_ARGUMENT, TIDEGATE_E_BUG};
 use crate::Error;
 use std::ffi::{c_char, CString};
@@ -66,10 +66,6 @@ pub unsafe extern "C" fn tidegate_error_is_retriable(error: *const tidegate_erro
 /// `error` is NULL or came from this library and was not freed.
 #[no_mangle]
 pub unsafe extern "C" fn tidegate_error_free(error: *mut tidegate_error_t) {
-    boundary!((), {
-        if !error.is_null() {
-            // SAFETY: it was made by Box::into_raw and is given back once.
-            drop(unsafe { Box::from_raw(error) });
-        }
-    });
+    // SAFETY: as promised by the caller.
+    boundary!((), { unsafe { drop_handle(error) } });
 }

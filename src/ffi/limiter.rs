@@ -1,6 +1,6 @@
 //! Limiters.
 
-use super::boundary::{answer, boundary, bug, handle, known_struct, output, own_runtime, text};
+use super::boundary::{answer, boundary, bug, drop_handle, handle, known_struct, output, own_runtime, text};
 use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
@@ -158,12 +158,8 @@ pub unsafe extern "C" fn tidegate_limiter_tier_name(limiter: *const tidegate_lim
 /// `limiter` is NULL or came from this library and was not given back.
 #[no_mangle]
 pub unsafe extern "C" fn tidegate_limiter_free(limiter: *mut tidegate_limiter_t) {
-    boundary!((), {
-        if !limiter.is_null() {
-            // SAFETY: it was made by Box::into_raw and is given back once.
-            drop(unsafe { Box::from_raw(limiter) });
-        }
-    });
+    // SAFETY: as promised by the caller.
+    boundary!((), { unsafe { drop_handle(limiter) } });
 }
 
 /// The key of a scope value, such as a tenant's name, of at most 1024 bytes; "" is one as good as any. Each value has a

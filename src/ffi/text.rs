@@ -1,6 +1,6 @@
 //! Texts that the library makes for the caller.
 
-use super::boundary::boundary;
+use super::boundary::{boundary, drop_handle};
 use std::ffi::{c_char, CString};
 
 /// A text that the library made: JSON, a description.
@@ -32,10 +32,6 @@ pub unsafe extern "C" fn tidegate_text_data(text: *const tidegate_text_t) -> *co
 /// `text` is NULL or came from this library and was not freed.
 #[no_mangle]
 pub unsafe extern "C" fn tidegate_text_free(text: *mut tidegate_text_t) {
-    boundary!((), {
-        if !text.is_null() {
-            // SAFETY: it was made by Box::into_raw and is given back once.
-            drop(unsafe { Box::from_raw(text) });
-        }
-    });
+    // SAFETY: as promised by the caller.
+    boundary!((), { unsafe { drop_handle(text) } });
 }
