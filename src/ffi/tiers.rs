@@ -183,7 +183,7 @@ pub unsafe extern "C" fn tidegate_keys_try_acquire(
 }
 
 fn decided(decision: Result<Decision, Error>) -> Decision {
-    decision.unwrap_or_else(|why| Decision { status: why.kind() as i32, ..Decision::default() })
+    decision.unwrap_or_else(|why| Decision::failed(why.kind()))
 }
 
 /// # Safety

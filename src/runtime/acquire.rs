@@ -26,27 +26,17 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
     // What is valid for ever needs no clock: most of the cost of a decision. Zero permits and amounts that would overflow
     // are looked at slowly.
     if (until == u64::MAX || clock::ticks() < until) && permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
-        let cost = permits * PERMIT;
-        let mut word = slot.credit.load(Ordering::Acquire);
-        loop {
-            let have = word.wrapping_sub(id.tag());
-            if have > CREDIT_MAX || have < cost {
-                break;
-            }
-            match slot.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    if let Some(out) = out {
-                        *out = Decision::granted((have - cost) / PERMIT, validity.basis());
-                    }
-                    return decision::OK;
+        let word = match slot.take_credit(id.tag(), permits * PERMIT) {
+            Ok(left) => {
+                if let Some(out) = out {
+                    *out = Decision::granted(left / PERMIT, validity.basis());
                 }
-                Err(seen) => word = seen,
+                return decision::OK;
             }
-        }
-        let dry = slot.dry_until.load(Ordering::Acquire);
-        let same = word & !CREDIT_MAX == id.tag();
+            Err(word) => word,
+        };
         let now = clock::ticks();
-        if permits == 1 && same && now < dry && slot.flagged.load(Ordering::Relaxed) {
+        if let (true, true, Some(dry)) = (permits == 1, word & !CREDIT_MAX == id.tag(), slot.dry_after(now)) {
             slot.refused.fetch_add(1, Ordering::Relaxed);
             if let Some(out) = out {
                 *out = Decision::no(decision::DENIED, clock::span(dry - now).0, 0, validity.basis());
@@ -54,7 +44,7 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
             return decision::DENIED;
         }
     }
-    give(slowly(&[Part::whole(slot, id)], permits), out)
+    give(slowly(&[Part { slot, id, weight: 1 }], permits), out)
 }
 
 fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
@@ -72,7 +62,7 @@ fn try_tiers(id: KeyId, permits: u64) -> Decision {
 
 /// Runs `act` on the buckets of a key.
 fn with_parts(id: KeyId, act: impl FnOnce(&[Part]) -> Decision) -> Decision {
-    path::get(id).and_then(|parts| parts.with(act)).unwrap_or_else(Decision::failed)
+    path::get(id).map_or_else(Decision::failed, |parts| act(parts.all()))
 }
 
 #[cold]

@@ -1,14 +1,15 @@
 //! Decisions by scope value, without a key that somebody holds: in place where the bucket is local and idle, which costs
 //! no slot; otherwise with a key that ends when it was not used for a while.
 
-use super::decide::{Part, TIERS_MAX};
+use super::acquire;
+use super::decide::TIERS_MAX;
 use super::decision::{self, Basis, Decision};
 use super::inner::{check_value, Inner};
 use super::keys::Place;
 use super::limit_of::LimitOf;
+use super::path::{self, Parts};
 use super::slot::KeyId;
 use super::tiers::InForce;
-use super::{acquire, path, slot};
 use crate::core::bucket::Bucket;
 use crate::core::units::Tokens;
 use crate::{Error, ErrorKind};
@@ -19,10 +20,6 @@ const ATTEMPTS: usize = 4;
 
 /// Takes from the bucket of one value.
 pub(super) fn try_acquire(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64) -> Decision {
-    let checked = inner.check().and_then(|()| check_value(value));
-    if let Err(why) = checked {
-        return Decision::failed(why.kind());
-    }
     if inner.is_local() {
         if let Some(decision) = in_place(inner, limit, value, permits) {
             return decision;
@@ -47,16 +44,9 @@ pub(super) fn try_acquire_tiers(
     };
     with_keys(find, |keys| {
         let keys = &keys[..tiers.len()];
-        path::try_keys(keys, permits).unwrap_or_else(|| slowly(keys, permits))
+        let slowly = || Parts::of(keys).map_or_else(Decision::failed, |parts| acquire::slowly(parts.all(), permits));
+        path::try_keys(keys, permits).unwrap_or_else(slowly)
     })
-}
-
-fn slowly(keys: &[(KeyId, u64)], permits: u64) -> Decision {
-    let mut parts = [None; TIERS_MAX];
-    for ((id, weight), part) in keys.iter().zip(&mut parts) {
-        *part = slot::get(id.index()).map(|slot| Part { slot, id: *id, weight: *weight });
-    }
-    path::Parts::of(parts).with(|parts| acquire::slowly(parts, permits)).unwrap_or_else(Decision::failed)
 }
 
 /// Decides with keys that nobody holds: they may end in between, and then are looked for again.
@@ -75,6 +65,9 @@ fn with_keys<K>(find: impl Fn() -> Result<K, Error>, decide: impl Fn(&K) -> Deci
 
 /// Takes from a local bucket that is idle, or new; `None` when it is live in a slot.
 fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64) -> Option<Decision> {
+    if let Err(why) = inner.check().and_then(|()| check_value(value)) {
+        return Some(Decision::failed(why.kind()));
+    }
     if permits == 0 {
         return Some(Decision::failed(ErrorKind::Argument));
     }
@@ -90,16 +83,11 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
                 return Some(Decision::failed(ErrorKind::Capacity));
             };
             stripe = with_room;
-            let saved = match stripe.get(bucket) {
-                Some(Place::Live { .. }) => return None,
-                Some(Place::Idle(saved)) => Some(saved),
-                None => None,
-            };
-            let mut new = stripe.bucket(saved, now);
-            new.settle(now, Tokens::ZERO);
-            let decision = take(&mut new, amount);
-            stripe.set(bucket, Place::Idle(new.save()));
-            decision
+            if stripe.get(bucket).is_none() {
+                let new = stripe.bucket(None, now);
+                stripe.set(bucket, Place::Idle(new.save()));
+            }
+            stripe.idle(bucket, now, |bucket| take(bucket, amount))?
         }
     };
     match decision.is_granted() {

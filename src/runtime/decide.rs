@@ -26,11 +26,6 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Of a key that has one bucket.
-    pub(super) fn whole(slot: &'static Slot, id: KeyId) -> Part {
-        Part { slot, id, weight: 1 }
-    }
-
     /// What `permits` cost here; `u64::MAX` when nothing can hold so much.
     pub(super) fn cost(&self, permits: u64) -> Tokens {
         Tokens(permits.saturating_mul(self.weight).saturating_mul(PERMIT))
@@ -96,38 +91,43 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
     }
     let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO };
     let alive = site.each().zip(parts).filter(|(at, part)| at.cold.id == part.id).count();
-    let Some(owner) = site.at(0).filter(|_| alive == parts.len()).map(|at| at.cold.owner.clone()) else {
-        return Err(ErrorKind::Stale);
-    };
-    owner.life().check()?;
-    site.now = owner.clock().now();
+    let Some(first) = site.at(0).filter(|_| alive == parts.len()) else { return Err(ErrorKind::Stale) };
+    first.cold.owner.life().check()?;
+    let now = first.cold.owner.clock().now();
+    site.now = now;
     let mut untold = [None; TIERS_MAX];
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let now = site.now;
         for at in site.each() {
             at.cold.settle(at.slot, now);
             at.cold.waiters.forget_abandoned(now);
         }
         let result = act(&mut site);
+        let mut alarm = None;
         for (at, untold) in site.each().zip(&mut untold) {
             at.cold.pay_out(at.slot);
             // The driver is told once until it has looked.
             let short = at.cold.is_refused || !at.cold.waiters.is_empty();
-            *untold = (short && !at.slot.flagged.swap(true, Ordering::AcqRel)).then_some((at.slot, at.cold.id));
+            if short && !at.slot.flagged.swap(true, Ordering::AcqRel) {
+                *untold = Some((at.slot, at.cold.id));
+                alarm = Some(at.cold.owner.clone());
+            }
         }
-        result
+        (result, alarm)
     }));
+    let (result, alarm) = result.unwrap_or_else(|panic| {
+        // In the middle of a bucket's change: nothing of this runtime can be trusted any more.
+        if let Some(at) = site.at(0) {
+            at.cold.owner.poison();
+        }
+        resume_unwind(panic)
+    });
     drop(guards);
     for (slot, id) in untold.into_iter().flatten() {
-        if !owner.tell_driver(id) {
+        if alarm.as_ref().is_some_and(|owner| !owner.tell_driver(id)) {
             slot.flagged.store(false, Ordering::Release);
         }
     }
-    result.map_err(|panic| {
-        // In the middle of a bucket's change: nothing of this runtime can be trusted any more.
-        owner.poison();
-        resume_unwind(panic)
-    })
+    Ok(result)
 }
 
 /// What settled buckets say to a request, without taking anything, and which of them let it pass for want of a log (a

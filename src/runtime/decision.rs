@@ -66,7 +66,7 @@ impl Decision {
         Decision { retry_after_ns, remaining, status, tier: 0, basis: basis as u16 }
     }
 
-    pub(super) fn failed(kind: crate::ErrorKind) -> Decision {
+    pub(crate) fn failed(kind: crate::ErrorKind) -> Decision {
         Decision { status: kind as i32, ..Decision::default() }
     }
 

@@ -442,11 +442,12 @@ impl Inner {
             return metrics;
         }
         for limit in self.limits() {
+            let mut live = Vec::new();
             for stripe in limit.keys().each() {
                 metrics.permits_granted += stripe.granted;
                 metrics.permits_refused += stripe.refused;
+                live.extend(stripe.live());
             }
-            let live = limit.keys().live();
             metrics.keys += live.len() as u64;
             for key in live {
                 let Some(slot) = slot::get(key.index()) else { continue };

@@ -94,11 +94,6 @@ impl Keys {
         self.stripes.get()?.get(at).map(Mutex::lock)
     }
 
-    /// All live keys, as of some moment during the call.
-    pub(super) fn live(&self) -> Vec<KeyId> {
-        self.each().flat_map(|stripe| stripe.live().collect::<Vec<_>>()).collect()
-    }
-
     /// Takes over what another limit of this name remembers, under its own numbers.
     pub(super) fn take_over(&self, old: &Keys, burst: Tokens, refill: Refill, now: Nanos) {
         let take = |mut stripe: MutexGuard<'_, Stripe>| {
@@ -173,8 +168,7 @@ impl Stripe {
     pub(super) fn idle<T>(&mut self, bucket: BucketId, now: Nanos, act: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
         let packed = self.places.get_mut(&Id::of(bucket))?;
         let Place::Idle(saved) = packed.place() else { return None };
-        let mut bucket = Bucket::restore(saved, self.burst, self.refill);
-        bucket.settle(now, Tokens::ZERO);
+        let mut bucket = settled(saved, self.burst, self.refill, now);
         let result = act(&mut bucket);
         *packed = Packed::of(Place::Idle(bucket.save()));
         Some(result)
@@ -192,11 +186,7 @@ impl Stripe {
         let (burst, refill) = (self.burst, self.refill);
         let mut unused = Vec::new();
         self.places.retain(|id, packed| match packed.place() {
-            Place::Idle(saved) => {
-                let mut bucket = Bucket::restore(saved, burst, refill);
-                bucket.settle(now, Tokens::ZERO);
-                !bucket.is_full()
-            }
+            Place::Idle(saved) => !settled(saved, burst, refill, now).is_full(),
             Place::Live { key, times: 0, used: false } => {
                 unused.push((id.bucket(), key));
                 true
@@ -214,14 +204,20 @@ impl Stripe {
         let (old_burst, old_refill) = (self.burst, self.refill);
         for packed in self.places.values_mut() {
             if let Place::Idle(saved) = packed.place() {
-                let mut bucket = Bucket::restore(saved, old_burst, old_refill);
-                bucket.settle(now, Tokens::ZERO);
+                let mut bucket = settled(saved, old_burst, old_refill, now);
                 bucket.reshape(burst, refill);
                 *packed = Packed::of(Place::Idle(bucket.save()));
             }
         }
         (self.burst, self.refill) = (burst, refill);
     }
+}
+
+/// The bucket that was kept, as it is at `now`.
+fn settled(saved: Saved, burst: Tokens, refill: Refill, now: Nanos) -> Bucket {
+    let mut bucket = Bucket::restore(saved, burst, refill);
+    bucket.settle(now, Tokens::ZERO);
+    bucket
 }
 
 /// A bucket's id without the alignment of a `u128`.

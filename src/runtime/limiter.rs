@@ -3,7 +3,7 @@
 use super::acquire;
 use super::decide::TIERS_MAX;
 use super::decision::Decision;
-use super::inner::{Inner, Life};
+use super::inner::Inner;
 use super::path;
 use super::slot::KeyId;
 use super::tickets::{self, TicketId};
@@ -107,7 +107,7 @@ impl Limiter {
     /// Takes `permits` under a scope value now or not at all, without a key to resolve and release before and after: for
     /// values that come once. A value that is in use by a key is the same bucket.
     pub fn try_acquire(&self, value: &str, permits: u64) -> Decision {
-        if let ([InForce { limit, scope: Scope::Plain, .. }], Life::Open) = (&self.tiers[..], self.inner.life()) {
+        if let [InForce { limit, scope: Scope::Plain, .. }] = &self.tiers[..] {
             return by_value::try_acquire(&self.inner, limit, value, permits);
         }
         self.try_at(tiers::only(&self.tiers, value), permits)

@@ -222,7 +222,7 @@ impl Drop for Runtime {
 /// `Stale` if it was given back already or its runtime closed; `Forked`.
 pub fn release(id: KeyId) -> Result<(), Error> {
     if let Some(parts) = path::destroy(id) {
-        return parts.keys().map(release).fold(Ok(()), Result::and);
+        return parts.all().iter().map(|part| release(part.id)).fold(Ok(()), Result::and);
     }
     let (owner, limit, bucket) = owner(id)?;
     owner.release(&limit, bucket, id);
@@ -235,14 +235,13 @@ pub fn release(id: KeyId) -> Result<(), Error> {
 /// `Stale`, `Closed`, `Forked`.
 pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
     let parts = path::get(id).map_err(|_| stale())?;
-    let first = parts.keys().next().ok_or_else(stale)?;
-    let (owner, ..) = owner(first)?;
+    let (owner, ..) = owner(parts.all()[0].id)?;
     owner.check()?;
     let peeked = acquire::peek(id);
     if peeked.status < 0 {
         return Err(stale());
     }
-    let tightest = parts.keys().nth(peeked.tier.into()).ok_or_else(stale)?;
+    let tightest = parts.all().get(usize::from(peeked.tier)).ok_or_else(stale)?.id;
     let processes = owner.processes(tightest, STATUS_TIMEOUT);
     with_cold(tightest, |cold| KeyStatus {
         basis: peeked.basis(),

@@ -53,69 +53,66 @@ pub(super) fn destroy(id: KeyId) -> Option<Parts> {
     parts.ok()
 }
 
-/// The buckets of a key, in the order of the tiers.
+/// What a key of several tiers names, and what a permit costs in each; `None` if it ended.
+struct Names {
+    all: [(KeyId, u64); TIERS_MAX],
+    tiers: usize,
+}
+
+impl Names {
+    #[inline]
+    fn of(id: KeyId) -> Option<Names> {
+        let path = PATHS.get(id.path()?)?;
+        let mut all = [(KeyId(0), 0); TIERS_MAX];
+        let tiers = (path.tiers.load(Ordering::Relaxed) as usize).min(TIERS_MAX);
+        for (at, place) in all.iter_mut().enumerate().take(tiers) {
+            *place = (KeyId(path.keys[at].load(Ordering::Acquire)), path.weights[at].load(Ordering::Relaxed));
+        }
+        // Ended meanwhile, it may name another key's buckets by now.
+        (path.id.load(Ordering::Acquire) == id.0).then_some(Names { all, tiers })
+    }
+
+    #[inline]
+    fn all(&self) -> &[(KeyId, u64)] {
+        &self.all[..self.tiers]
+    }
+}
+
+/// The buckets of a key, in the order of the tiers; at least one.
 pub(super) struct Parts {
-    parts: [Option<Part>; TIERS_MAX],
+    all: [Part; TIERS_MAX],
+    tiers: usize,
 }
 
 impl Parts {
-    pub(super) fn of(parts: [Option<Part>; TIERS_MAX]) -> Parts {
-        Parts { parts }
-    }
-
-    /// Runs `act` on them.
-    pub(super) fn with<T>(&self, act: impl FnOnce(&[Part]) -> T) -> Result<T, ErrorKind> {
-        let Some(first) = self.parts[0] else { return Err(ErrorKind::Stale) };
+    /// The buckets of these keys, with what a permit costs in each.
+    pub(super) fn of(keys: &[(KeyId, u64)]) -> Result<Parts, ErrorKind> {
+        let part = |(id, weight): (KeyId, u64)| slot::get(id.index()).map(|slot| Part { slot, id, weight });
+        let first = keys.first().copied().and_then(part).ok_or(ErrorKind::Stale)?;
         let mut all = [first; TIERS_MAX];
-        let mut tiers = 0;
-        for part in self.parts.into_iter().flatten() {
-            all[tiers] = part;
-            tiers += 1;
+        for (key, place) in keys.iter().zip(&mut all) {
+            *place = part(*key).ok_or(ErrorKind::Stale)?;
         }
-        Ok(act(&all[..tiers]))
+        Ok(Parts { all, tiers: keys.len() })
     }
 
-    /// The keys of the buckets.
-    pub(super) fn keys(&self) -> impl Iterator<Item = KeyId> + '_ {
-        self.parts.iter().flatten().map(|part| part.id)
+    pub(super) fn all(&self) -> &[Part] {
+        &self.all[..self.tiers]
     }
 }
 
 /// The buckets of any key: one for a plain one.
 pub(super) fn get(id: KeyId) -> Result<Parts, ErrorKind> {
-    let mut parts = [None; TIERS_MAX];
-    if let Some(slot) = slot::get(id.index()) {
-        parts[0] = Some(Part::whole(slot, id));
-        return Ok(Parts { parts });
+    match Names::of(id) {
+        Some(names) => Parts::of(names.all()),
+        None => Parts::of(&[(id, 1)]),
     }
-    let path = id.path().and_then(|index| PATHS.get(index)).ok_or(ErrorKind::Stale)?;
-    let tiers = path.tiers.load(Ordering::Relaxed) as usize;
-    for (at, part) in parts.iter_mut().enumerate().take(tiers) {
-        let key = KeyId(path.keys[at].load(Ordering::Acquire));
-        let weight = path.weights[at].load(Ordering::Relaxed);
-        *part = Some(Part { slot: slot::get(key.index()).ok_or(ErrorKind::Stale)?, id: key, weight });
-    }
-    // Ended meanwhile, it may name another key's buckets by now.
-    if path.id.load(Ordering::Acquire) != id.0 {
-        return Err(ErrorKind::Stale);
-    }
-    Ok(Parts { parts })
 }
 
 /// The quick way: `None` when it takes locks to decide.
 #[inline]
 pub(super) fn try_acquire(id: KeyId, permits: u64) -> Option<Decision> {
-    let path = PATHS.get(id.path()?)?;
-    let mut keys = [(KeyId(0), 0); TIERS_MAX];
-    let tiers = (path.tiers.load(Ordering::Relaxed) as usize).min(TIERS_MAX);
-    for (at, place) in keys.iter_mut().enumerate().take(tiers) {
-        *place = (KeyId(path.keys[at].load(Ordering::Acquire)), path.weights[at].load(Ordering::Relaxed));
-    }
-    // Ended meanwhile, it may name another key's buckets by now.
-    if path.id.load(Ordering::Acquire) != id.0 {
-        return None;
-    }
-    try_keys(&keys[..tiers], permits)
+    try_keys(Names::of(id)?.all(), permits)
 }
 
 /// The quick way with the buckets of these keys, and what a permit costs in each.
@@ -144,11 +141,7 @@ pub(super) fn try_keys(keys: &[(KeyId, u64)], permits: u64) -> Option<Decision> 
         basis = basis.max(validity.basis() as u16);
         if have < cost {
             now = if now == 0 { clock::ticks() } else { now };
-            let until = slot.dry_until.load(Ordering::Acquire);
-            let known = cost == PERMIT && now < until && slot.flagged.load(Ordering::Relaxed);
-            if !known {
-                return None;
-            }
+            let until = slot.dry_after(now).filter(|_| cost == PERMIT)?;
             dry = dry.filter(|(longest, _)| *longest >= until).or(Some((until, at as u16)));
             continue;
         }
@@ -160,12 +153,12 @@ pub(super) fn try_keys(keys: &[(KeyId, u64)], permits: u64) -> Option<Decision> 
     }
     if let Some((until, tier)) = dry {
         slot::get(keys[usize::from(tier)].0.index())?.refused.fetch_add(1, Ordering::Relaxed);
-        let wait = clock::span(until.saturating_sub(now)).0;
+        let wait = clock::span(until - now).0;
         return Some(Decision { tier, ..Decision::no(decision::DENIED, wait, 0, Basis::from_number(basis.into())) });
     }
     for (at, (key, _)) in keys.iter().enumerate() {
         let (slot, cost, _) = found[at]?;
-        if !slot.take_credit(key.tag(), cost) {
+        if slot.take_credit(key.tag(), cost).is_err() {
             for ((key, _), found) in keys.iter().zip(found).take(at) {
                 let (slot, cost, settlements) = found?;
                 slot.give_credit_back(key.tag(), cost, settlements);

@@ -172,14 +172,28 @@ pub(super) fn destroy(index: u32) -> Option<Bucket> {
 }
 
 impl Slot {
-    /// Takes `cost` out of the credit under the generation `tag`, if it is there.
+    /// Takes `cost` out of the credit under the generation `tag`: what is left of it, or the word that does not have it.
     #[inline]
-    pub(super) fn take_credit(&self, tag: u64, cost: u64) -> bool {
-        let less = |word: u64| {
+    pub(super) fn take_credit(&self, tag: u64, cost: u64) -> Result<u64, u64> {
+        let mut word = self.credit.load(Ordering::Acquire);
+        loop {
             let have = word.wrapping_sub(tag);
-            (have <= CREDIT_MAX && have >= cost).then(|| word - cost)
-        };
-        self.credit.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok()
+            if have > CREDIT_MAX || have < cost {
+                return Err(word);
+            }
+            match self.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(have - cost),
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// The tick before which not even one permit comes, if it is known and still ahead at the tick `now`, and the driver
+    /// need not be told.
+    #[inline]
+    pub(super) fn dry_after(&self, now: u64) -> Option<u64> {
+        let dry = self.dry_until.load(Ordering::Acquire);
+        (now < dry && self.flagged.load(Ordering::Relaxed)).then_some(dry)
     }
 
     /// Puts back what was just taken, as if it had not been: unless the bucket was settled after `settlements` was read,

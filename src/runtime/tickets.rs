@@ -8,11 +8,11 @@ use super::decide::{count_refused, decide, enter, Site, Use};
 use super::decision::{self, Decision};
 use super::path::{self, Parts};
 use super::slot::KeyId;
-use super::wait::{join, leave};
+use super::wait::{ask_and_join, leave, turn};
 use super::waiters::Waiter;
 use super::{clock, fork};
 use crate::core::units::{Nanos, Tokens};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, MutexGuard};
 use crate::{Error, ErrorKind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -60,26 +60,20 @@ pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, Ticket
         return (Decision::failed(ErrorKind::Capacity), none);
     }
     let max_wait = clock::nanos(max_wait);
-    let entered = key.with(|parts| {
-        enter(parts, permits, |site| {
-            let decision = decide(site, None, Use::Hold);
-            if decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
-                if !decision.is_granted() {
-                    count_refused(site, decision);
-                }
-                return Ok((decision, None));
+    let entered = with_site(&key, permits, |site| {
+        let decision = decide(site, None, Use::Hold);
+        if decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
+            if !decision.is_granted() {
+                count_refused(site, decision);
             }
-            let waiter = Arc::new(Waiter::reservation(site.now.plus(Nanos(decision.retry_after_ns))));
-            if let Some(at) = site.at(decision.tier) {
-                at.cold.asked = at.cold.asked.plus(at.amount);
-            }
-            join(site, &waiter, decision.tier)?;
-            let line = Line { waiter, tier: decision.tier, deadline: site.now.plus(max_wait) };
-            Ok((Decision { status: decision::PENDING, ..decision }, Some(line)))
-        })
+            return Ok((decision, None));
+        }
+        let waiter = Arc::new(Waiter::reservation(site.now.plus(Nanos(decision.retry_after_ns))));
+        ask_and_join(site, &waiter, decision.tier)?;
+        let line = Line { waiter, tier: decision.tier, deadline: site.now.plus(max_wait) };
+        Ok((Decision { status: decision::PENDING, ..decision }, Some(line)))
     });
-    let result = entered.unwrap_or_else(Err).unwrap_or_else(Err);
-    let (decision, line) = result.unwrap_or_else(|kind| (Decision::failed(kind), None));
+    let (decision, line) = entered.unwrap_or_else(|kind| (Decision::failed(kind), None));
     let lives = decision.is_granted() || line.is_some();
     let ticket = if lives { open(Ticket { key, permits, line }) } else { None };
     if ticket.is_none() {
@@ -94,34 +88,20 @@ pub fn poll(id: TicketId) -> Decision {
     let polled = at(id, |ticket| {
         // Granted already: the caller was told, and is not told twice.
         let line = ticket.line.as_mut().ok_or_else(used)?;
-        let (waiter, permits) = (line.waiter.clone(), ticket.permits);
-        let turn = with_site(&ticket.key, permits, |site| {
-            let decision = decide(site, Some(&waiter), Use::Hold);
-            let late = site.now >= line.deadline;
-            let over = decision.status != decision::DENIED || late;
-            if over || decision.tier != line.tier {
-                leave(site, &waiter, line.tier, over && !decision.is_granted());
-            }
+        let turn = with_site(&ticket.key, ticket.permits, |site| {
+            let (decision, over) = turn(site, &line.waiter, line.tier, Use::Hold, site.now >= line.deadline)?;
             if over {
                 return Ok((decision, true));
             }
-            waiter.looks_at(site.now.plus(Nanos(decision.retry_after_ns)));
-            if decision.tier != line.tier {
-                if let Some(at) = site.at(decision.tier) {
-                    at.cold.asked = at.cold.asked.plus(at.amount);
-                }
-                join(site, &waiter, decision.tier)?;
-                line.tier = decision.tier;
-            }
+            line.tier = decision.tier;
+            line.waiter.looks_at(site.now.plus(Nanos(decision.retry_after_ns)));
             Ok((Decision { status: decision::PENDING, ..decision }, false))
         });
         let (decision, over) = turn.unwrap_or_else(|kind| (Decision::failed(kind), true));
         if decision.is_granted() {
             ticket.line = None;
-            return Ok((decision, false));
         }
-        let timed_out = over && decision.status == decision::DENIED;
-        Ok((if timed_out { Decision { status: decision::TIMED_OUT, ..decision } } else { decision }, over))
+        Ok((decision, over && !decision.is_granted()))
     });
     match polled {
         Ok((decision, over)) => {
@@ -171,17 +151,12 @@ pub fn settle(id: TicketId, used: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tickets of this process that are not ended.
-pub fn tickets() -> usize {
-    COUNT.load(Ordering::Relaxed)
-}
-
 fn with_site<T>(
     key: &Parts,
     permits: u64,
     act: impl FnOnce(&mut Site<'_>) -> Result<T, ErrorKind>,
 ) -> Result<T, ErrorKind> {
-    key.with(|parts| enter(parts, permits, act)).unwrap_or_else(Err).unwrap_or_else(Err)
+    enter(key.all(), permits, act).unwrap_or_else(Err)
 }
 
 fn open(ticket: Ticket) -> Option<TicketId> {
@@ -196,30 +171,30 @@ fn open(ticket: Ticket) -> Option<TicketId> {
 
 /// Runs `act` on a ticket that is not ended.
 fn at<T>(id: TicketId, act: impl FnOnce(&mut Ticket) -> Result<T, Error>) -> Result<T, Error> {
-    let mut guard = place(id)?.ticket.lock();
-    let (generation, ticket) = &mut *guard;
-    act(ticket.as_mut().filter(|_| u64::from(*generation) == id.0 >> 32).ok_or_else(used)?)
+    act(place(id)?.1.as_mut().ok_or_else(used)?)
 }
 
 /// Takes a ticket out: whoever comes second finds it ended.
 fn close(id: TicketId) -> Result<Ticket, Error> {
-    let mut guard = place(id)?.ticket.lock();
-    let (generation, ticket) = &mut *guard;
-    let closed = if u64::from(*generation) == id.0 >> 32 { ticket.take() } else { None };
-    drop(guard);
-    let closed = closed.ok_or_else(used)?;
+    let closed = place(id)?.1.take().ok_or_else(used)?;
     TICKETS.give_back(id.0 as u32);
     COUNT.fetch_sub(1, Ordering::Relaxed);
     Ok(closed)
 }
 
-fn place(id: TicketId) -> Result<&'static Place, Error> {
+/// The place of a ticket, unless another took it since.
+fn place(id: TicketId) -> Result<MutexGuard<'static, (u32, Option<Ticket>)>, Error> {
     let place = TICKETS.get(id.0 as u32).ok_or_else(used)?;
     if place.forks.load(Ordering::Relaxed) != fork::count() {
         let text = "the ticket belongs to the process that this one was forked from";
         return Err(Error::new(ErrorKind::Forked, text));
     }
-    Ok(place)
+    let guard = place.ticket.lock();
+    if u64::from(guard.0) == id.0 >> 32 {
+        Ok(guard)
+    } else {
+        Err(used())
+    }
 }
 
 fn used() -> Error {

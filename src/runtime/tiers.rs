@@ -5,6 +5,7 @@ use super::inner::{check_value, NAME_MAX};
 use super::limit_of::LimitOf;
 use crate::core::limit::{Limit, Outage};
 use crate::{Error, ErrorKind};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Most dimensions of a context.
@@ -120,17 +121,17 @@ pub(super) fn values<'a>(tiers: &[InForce], context: &[(&str, &'a str)]) -> Resu
 /// The context that one value means: that of the only dimension there is.
 pub(super) fn only<'a>(tiers: &[InForce], value: &'a str) -> Result<[&'a str; TIERS_MAX], Error> {
     check_value(value)?;
-    let named = |tier: &InForce| if let Scope::Of(name) = &tier.scope { Some(name.clone()) } else { None };
-    let mut dimensions: Vec<String> = tiers.iter().filter_map(named).collect();
-    dimensions.dedup();
-    let plain = tiers.iter().any(|tier| tier.scope == Scope::Plain);
-    if dimensions.len() > 1 || (dimensions.is_empty() && !plain && !value.is_empty()) {
-        let text = match dimensions.len() {
-            0 => "no tier of this limiter has a scope: its only key is the one of the empty value".to_owned(),
-            _ => {
-                format!("the tiers of this limiter have several scopes (`{}`): give a context", dimensions.join("`, `"))
-            }
-        };
+    let dimensions =
+        || tiers.iter().filter_map(|tier| if let Scope::Of(name) = &tier.scope { Some(name.as_str()) } else { None });
+    let first = dimensions().next();
+    if dimensions().any(|other| Some(other) != first) {
+        let all: Vec<&str> = dimensions().collect::<BTreeSet<_>>().into_iter().collect();
+        let text = format!("the tiers of this limiter have several scopes (`{}`): give a context", all.join("`, `"));
+        return Err(Error::new(ErrorKind::Argument, text));
+    }
+    let everybody = tiers.iter().all(|tier| tier.scope == Scope::Everybody);
+    if everybody && !value.is_empty() {
+        let text = "no tier of this limiter has a scope: its only key is the one of the empty value";
         return Err(Error::new(ErrorKind::Argument, text));
     }
     let mut values = [""; TIERS_MAX];

@@ -33,14 +33,7 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
     let mut tier = refusal.tier;
     loop {
         let turn = enter(parts, permits, |site| {
-            let decision = decide(site, Some(&waiter), Use::Spend);
-            let over = decision.status != decision::DENIED || clock::boot_time() >= deadline;
-            if over || decision.tier != tier {
-                leave(site, &waiter, tier, over && !decision.is_granted());
-            }
-            if !over && decision.tier != tier {
-                join(site, &waiter, decision.tier)?;
-            }
+            let (decision, over) = turn(site, &waiter, tier, Use::Spend, clock::boot_time() >= deadline)?;
             let now = site.now;
             let queue = site.at(decision.tier).map(|at| &at.cold.waiters);
             let (first, ahead) = queue.map_or((false, Nanos::NEVER), |queue| {
@@ -57,10 +50,7 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
             }
         };
         if over {
-            return match decision.status {
-                decision::DENIED => Decision { status: decision::TIMED_OUT, ..decision },
-                _ => decision,
-            };
+            return decision;
         }
         tier = decision.tier;
         let left = deadline.since(clock::boot_time());
@@ -74,7 +64,38 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
     }
 }
 
-pub(super) fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
+/// One look of who stands in the line of `tier`, and whether it was the last: granted, refused for good, or too `late`.
+/// Otherwise it stands in the line of the tier that the decision names from now on.
+pub(super) fn turn(
+    site: &mut Site<'_>,
+    waiter: &Arc<Waiter>,
+    tier: u16,
+    use_: Use,
+    late: bool,
+) -> Result<(Decision, bool), ErrorKind> {
+    let decision = decide(site, Some(waiter), use_);
+    let denied = decision.status == decision::DENIED;
+    if !denied || late {
+        leave(site, waiter, tier, !decision.is_granted());
+        let status = if denied { decision::TIMED_OUT } else { decision.status };
+        return Ok((Decision { status, ..decision }, true));
+    }
+    if decision.tier != tier {
+        leave(site, waiter, tier, false);
+        ask_and_join(site, waiter, decision.tier)?;
+    }
+    Ok((decision, false))
+}
+
+/// Joins the line of `tier`, and counts what is waited for as asked for.
+pub(super) fn ask_and_join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
+    if let Some(at) = site.at(tier) {
+        at.cold.asked = at.cold.asked.plus(at.amount);
+    }
+    join(site, waiter, tier)
+}
+
+fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Result<(), ErrorKind> {
     let Some(at) = site.at(tier) else { return Err(ErrorKind::Stale) };
     if at.cold.waiters.len() >= WAITERS_MAX {
         return Err(ErrorKind::Capacity);
@@ -83,8 +104,8 @@ pub(super) fn join(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16) -> Resu
     Ok(())
 }
 
-/// Leaves the queue of `tier`. What was waited for was asked for when it was refused first; now it is either `refused` or
-/// asked for by who takes it.
+/// Leaves the queue of `tier`. What was waited for was counted as asked for; now it is either `refused` or
+/// counted by who takes it.
 pub(super) fn leave(site: &mut Site<'_>, waiter: &Arc<Waiter>, tier: u16, refused: bool) {
     let Some(at) = site.at(tier) else { return };
     at.cold.waiters.leave(waiter);
