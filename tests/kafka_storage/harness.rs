@@ -84,7 +84,7 @@ impl User {
     }
 
     /// The first event that fits; those before it are dropped.
-    pub fn until(&self, fits: impl Fn(&StorageEvent) -> bool) -> StorageEvent {
+    pub fn until(&self, mut fits: impl FnMut(&StorageEvent) -> bool) -> StorageEvent {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
