@@ -11,6 +11,7 @@
 //! | | none | refusal, wait > `max_wait` or endless | none | refused, with the time to wait |
 //! | `Backpressure` | off | refusal | on | refused; edge `PressureOn` |
 //! | | on | grant that finds >= half of the cap | off | granted; edge `PressureOff` |
+//! | | on | nobody asks, and >= half of the cap is there | off | edge `PressureOff`, told to who looks |
 //! | | on | any other decision | on | as the bucket says |
 //! | `CircuitBreaker` | closed | grant | closed, counts from 0 | granted |
 //! | | closed | refusal, fewer than `threshold` in a row | closed | refused |
@@ -85,7 +86,8 @@ pub enum Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Plain,
-    Pressure { on: bool },
+    /// `Some`: on, and when it was last refused.
+    Pressure { refused: Option<Nanos> },
     Closed { refusals: u32 },
     Open { until: Nanos },
     HalfOpen,
@@ -106,24 +108,32 @@ impl Guard {
     pub fn new(enforcement: &Enforcement) -> Guard {
         let (threshold, open_for, state) = match *enforcement {
             Enforcement::HardLimit | Enforcement::Throttling { .. } => (0, Nanos::ZERO, State::Plain),
-            Enforcement::Backpressure => (0, Nanos::ZERO, State::Pressure { on: false }),
+            Enforcement::Backpressure => (0, Nanos::ZERO, State::Pressure { refused: None }),
             Enforcement::CircuitBreaker { threshold, open_for } => (threshold, open_for, State::Closed { refusals: 0 }),
         };
         Guard { threshold, open_for, state, now: Nanos::ZERO }
     }
 
+    /// How long a request at `now` would be refused unasked for; changes nothing. For who asks several buckets at once.
+    pub fn refuses(&self, now: Nanos) -> Option<Nanos> {
+        match self.state {
+            State::Open { until } if self.now.max(now) < until => Some(until.since(self.now.max(now))),
+            State::HalfOpen => Some(self.open_for),
+            _ => None,
+        }
+    }
+
     /// Whether a request at `now` may ask the bucket.
     pub fn before(&mut self, now: Nanos) -> (Gate, Option<Edge>) {
         self.now = self.now.max(now);
-        match self.state {
-            State::Open { until } if self.now >= until => {
-                self.state = State::HalfOpen;
-                (Gate::Ask, Some(Edge::BreakerHalfOpen))
-            }
-            State::Open { until } => (Gate::Refuse(until.since(self.now)), None),
-            State::HalfOpen => (Gate::Refuse(self.open_for), None),
-            _ => (Gate::Ask, None),
+        if let Some(wait) = self.refuses(now) {
+            return (Gate::Refuse(wait), None);
         }
+        if let State::Open { .. } = self.state {
+            self.state = State::HalfOpen;
+            return (Gate::Ask, Some(Edge::BreakerHalfOpen));
+        }
+        (Gate::Ask, None)
     }
 
     /// What the bucket answered: whether it granted, and what `level` of what `cap` it held before. While a probe is
@@ -131,14 +141,11 @@ impl Guard {
     pub fn after(&mut self, now: Nanos, granted: bool, level: Tokens, cap: Tokens) -> Option<Edge> {
         self.now = self.now.max(now);
         match (self.state, granted) {
-            (State::Pressure { on: false }, false) => {
-                self.state = State::Pressure { on: true };
-                Some(Edge::PressureOn)
+            (State::Pressure { refused }, false) => {
+                self.state = State::Pressure { refused: Some(self.now) };
+                refused.is_none().then_some(Edge::PressureOn)
             }
-            (State::Pressure { on: true }, true) if level.0 >= cap.0.div_ceil(2) => {
-                self.state = State::Pressure { on: false };
-                Some(Edge::PressureOff)
-            }
+            (State::Pressure { refused: Some(_) }, true) if is_half_full(level, cap) => self.relax(),
             (State::Closed { .. }, true) => {
                 self.state = State::Closed { refusals: 0 };
                 None
@@ -153,10 +160,39 @@ impl Guard {
         }
     }
 
+    /// Whether it has to be asked at all: not for what remembers nothing.
+    pub fn remembers(enforcement: &Enforcement) -> bool {
+        matches!(enforcement, Enforcement::Backpressure | Enforcement::CircuitBreaker { .. })
+    }
+
     /// Whether a grant would change something: while it is false, grants may bypass the guard. Refusals never may,
     /// except for hard limits and throttling, to which nothing matters.
     pub fn must_look(&self) -> bool {
-        !matches!(self.state, State::Plain | State::Pressure { on: false } | State::Closed { refusals: 0 })
+        !matches!(self.state, State::Plain | State::Pressure { refused: None } | State::Closed { refusals: 0 })
+    }
+
+    /// Whether the pressure is on: then somebody should [`rest`](Guard::rest) now and then.
+    pub fn is_under_pressure(&self) -> bool {
+        matches!(self.state, State::Pressure { refused: Some(_) })
+    }
+
+    /// Nobody asks, perhaps because of the pressure: turns it off when `level` has come to half of `cap`, or nobody was
+    /// refused for `patience`.
+    pub fn rest(&mut self, now: Nanos, level: Tokens, cap: Tokens, patience: Nanos) -> Option<Edge> {
+        self.now = self.now.max(now);
+        match self.state {
+            State::Pressure { refused: Some(last) }
+                if is_half_full(level, cap) || self.now.since(last) >= patience =>
+            {
+                self.relax()
+            }
+            _ => None,
+        }
+    }
+
+    fn relax(&mut self) -> Option<Edge> {
+        self.state = State::Pressure { refused: None };
+        Some(Edge::PressureOff)
     }
 
     /// The `refusals`th in a row.
@@ -166,6 +202,10 @@ impl Guard {
             if open { State::Open { until: self.now.plus(self.open_for) } } else { State::Closed { refusals } };
         open.then_some(Edge::BreakerOpened)
     }
+}
+
+fn is_half_full(level: Tokens, cap: Tokens) -> bool {
+    level.0 >= cap.0.div_ceil(2)
 }
 
 #[cfg(test)]
@@ -225,6 +265,22 @@ mod tests {
         assert_eq!(after(true, half), (Some(Edge::PressureOff), false));
         assert_eq!(after(true, half), (None, false));
         assert_eq!(after(false, half), (Some(Edge::PressureOn), true));
+    }
+
+    #[test]
+    fn pressure_ends_without_a_request_when_half_is_there_or_nobody_was_refused_for_long() {
+        let patience = Nanos::from_secs(5);
+        let mut guard = Guard::new(&Enforcement::Backpressure);
+        assert_eq!(guard.rest(SECOND, CAP, CAP, patience), None, "there is none");
+        guard.after(SECOND, false, Tokens(0), CAP);
+        guard.after(Nanos::from_secs(2), false, Tokens(0), CAP);
+        assert!(guard.is_under_pressure());
+        assert_eq!(guard.rest(Nanos::from_millis(6_999), Tokens(CAP.0 / 2 - 1), CAP, patience), None);
+        assert_eq!(guard.rest(Nanos::from_secs(7), Tokens(0), CAP, patience), Some(Edge::PressureOff));
+        guard.after(SECOND, false, Tokens(0), CAP);
+        assert_eq!(guard.rest(SECOND, Tokens(CAP.0 / 2), CAP, patience), Some(Edge::PressureOff));
+        assert!(!guard.is_under_pressure() && !guard.must_look());
+        assert_eq!(breaker(1).rest(SECOND, CAP, CAP, Nanos::ZERO), None, "a breaker knows no rest");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! hash order or word size, and nothing here depends on another crate. Time is an argument. That is why
 //! the whole protocol runs in a simulated fleet with a virtual clock from the very code that ships.
 //!
-//! Reading order: [`units`], [`limit`], [`bucket`], [`window`], [`enforcement`], [`pace`], [`headers`] (one process alone);
+//! Reading order: [`units`], [`limit`], [`bucket`], [`window`], [`meter`], [`enforcement`], [`pace`], [`headers`] (one process alone);
 //! [`placement`], [`layout`], [`record`], [`fold`], [`share`], [`agent`], [`growth`] (many processes through a log).
 //! The why is in `docs/internals/protocol.md`.
 
@@ -21,6 +21,7 @@ pub mod growth;
 pub mod headers;
 pub mod layout;
 pub mod limit;
+pub mod meter;
 pub mod pace;
 pub mod placement;
 pub mod record;

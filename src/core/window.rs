@@ -80,19 +80,6 @@ impl Window {
         enough
     }
 
-    /// Gives back `amount` of what was taken last, as if nobody had taken it. Of nothing else: in place of older
-    /// permits the newest would be forgotten, and freed early.
-    pub fn put(&mut self, amount: Tokens) {
-        let mut left = whole_up(amount);
-        while left > 0 {
-            let Some(last) = self.runs.pop_back() else { return };
-            if last.permits > left {
-                self.runs.push_back(Run { permits: last.permits - left, ..last });
-            }
-            left = left.saturating_sub(last.permits);
-        }
-    }
-
     /// How long from the last settlement until `amount` is there; `None` if it never can be.
     pub fn wait_for(&self, amount: Tokens) -> Option<Nanos> {
         let missing = self.missing(whole_up(amount));
@@ -107,10 +94,26 @@ impl Window {
         Some(self.span.since(self.settled.since(last.at)))
     }
 
-    /// Allows `max` per span from now on. What was taken stays counted: below a lower `max` nothing comes before
+    /// Forgets `amount` of what was taken at `at`, as if nobody had taken it; what really came back. What left the span is
+    /// not taken any more, and of what others took meanwhile nothing is forgotten.
+    pub fn put_taken_at(&mut self, amount: Tokens, at: Nanos) -> Tokens {
+        if self.settled.since(at) >= self.span {
+            return Tokens::ZERO;
+        }
+        // Merging only moves times forward: the first run from then on is the one that it went into.
+        let Some(place) = self.runs.iter().position(|run| run.at >= at) else { return Tokens::ZERO };
+        let back = whole_up(amount).min(self.runs[place].permits);
+        self.runs[place].permits -= back;
+        if self.runs[place].permits == 0 {
+            self.runs.remove(place);
+        }
+        Tokens::permits(back)
+    }
+
+    /// Allows `max` per `span` from now on. What was taken stays counted: below a lower `max` nothing comes before
     /// enough of it left.
-    pub fn reshape(&mut self, max: u64) {
-        self.max = max;
+    pub fn reshape(&mut self, max: u64, span: Nanos) {
+        (self.max, self.span) = (max, span);
     }
 
     fn used(&self) -> u128 {
@@ -223,28 +226,29 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_last_can_be_given_back_and_nothing_more_than_was_taken() {
-        let mut window = Window::new(5, MINUTE);
-        assert!(at(&mut window, 0).take(Tokens::permits(2)) && at(&mut window, 30).take(Tokens::permits(3)));
-        window.put(Tokens::permits(2));
-        assert_eq!(window.level(), Tokens::permits(2));
-        window.put(ONE);
-        assert_eq!(window.wait_for(Tokens::permits(5)), Some(Nanos::from_secs(30)), "the first are still taken");
-        assert_eq!(window.runs.len(), 1, "and nothing is remembered of the second");
-        window.put(Tokens::permits(9));
-        assert_eq!((window.level(), window.is_full()), (Tokens::permits(5), true));
+    fn what_was_taken_once_can_be_given_back_and_nothing_of_what_others_took() {
+        let mut window = Window::new(9, MINUTE);
+        assert!(at(&mut window, 0).take(Tokens::permits(2)) && at(&mut window, 10).take(Tokens::permits(3)));
+        assert!(at(&mut window, 20).take(Tokens::permits(4)));
+        assert_eq!(window.put_taken_at(Tokens::permits(9), Nanos::from_secs(10)), Tokens::permits(3));
+        assert_eq!(window.level(), Tokens::permits(3));
+        assert_eq!(window.wait_for(Tokens::permits(5)), Some(Nanos::from_secs(40)), "the first are still taken");
+        assert_eq!(window.runs.len(), 2, "and nothing is remembered of the second");
+        at(&mut window, 60);
+        assert_eq!(window.put_taken_at(Tokens::permits(2), Nanos::ZERO), Tokens::ZERO, "that left the window");
+        assert_eq!(window.level(), Tokens::permits(5), "and what was taken at 20 is still taken");
     }
 
     #[test]
     fn what_was_taken_stays_counted_under_another_max() {
         let mut window = Window::new(10, MINUTE);
         assert!(at(&mut window, 0).take(Tokens::permits(4)) && at(&mut window, 30).take(Tokens::permits(4)));
-        window.reshape(6);
+        window.reshape(6, MINUTE);
         assert_eq!((window.level(), window.cap()), (Tokens::ZERO, Tokens::permits(6)));
         assert_eq!(window.wait_for(ONE), Some(Nanos::from_secs(30)));
         assert_eq!(window.wait_for(Tokens::permits(3)), Some(Nanos::from_secs(60)));
         assert_eq!(window.wait_for(Tokens::permits(7)), None);
-        window.reshape(12);
+        window.reshape(12, MINUTE);
         assert_eq!(window.level(), Tokens::permits(4));
     }
 
@@ -267,7 +271,7 @@ mod tests {
             window.settle(Nanos::NEVER, Tokens(u64::MAX));
         }
         assert!(!Window::new(0, Nanos::ZERO).take(ONE));
-        window.reshape(u64::MAX / PERMIT);
+        window.reshape(u64::MAX / PERMIT, Nanos::NEVER);
         assert_eq!(window.level(), Tokens::ZERO);
         window.settle(Nanos::ZERO, Tokens::ZERO);
         assert_eq!(window.wait_for(ONE), Some(Nanos::NEVER));
@@ -281,14 +285,8 @@ mod tests {
             self.0.iter().filter(|(at, _)| (begin..=now).contains(at)).map(|(_, permits)| permits).sum()
         }
 
-        fn give_back(&mut self, mut permits: u64) {
-            while permits > 0 {
-                let Some((at, last)) = self.0.pop() else { return };
-                if last > permits {
-                    self.0.push((at, last - permits));
-                }
-                permits = permits.saturating_sub(last);
-            }
+        fn give_back(&mut self, index: usize, permits: u64) {
+            self.0[index].1 -= permits;
         }
     }
 
@@ -324,9 +322,12 @@ mod tests {
                 naive.0.push((now, permits));
                 prop_assert!(naive.taken_since(now - span + 1, now) <= max, "more than max in the span that ends now");
             }
-            if granted && give_back {
-                window.put(Tokens::permits(permits / 2));
-                naive.give_back(permits / 2);
+            // Of what was taken at some moment before, or just now.
+            let index = (permits as usize + 1).min(naive.0.len());
+            if let (true, Some((at, taken))) = (give_back, naive.0.get(naive.0.len() - index).copied()) {
+                let back = window.put_taken_at(Tokens::permits(taken / 2), Nanos(at)).whole();
+                prop_assert_eq!(back, if now - at < span { taken / 2 } else { 0 });
+                naive.give_back(naive.0.len() - index, back);
             }
         }
         Ok(())
