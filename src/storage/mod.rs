@@ -5,8 +5,12 @@
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod lag;
 pub mod memory;
 
+pub use lag::{Lag, LagGuard, LagSource, Report, Watch};
+
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a storage says to the driver, through the one channel the driver waits on.
@@ -77,6 +81,11 @@ pub trait LogStore: Send {
 
     /// What is known about the log right now. Cheap enough for a metrics scrape.
     fn info(&self) -> StorageInfo;
+
+    /// Measures consumer groups where the log is, with the log's own settings. Lives on when the log is closed.
+    fn lag_source(&self) -> Option<Arc<dyn LagSource>> {
+        None
+    }
 
     /// Sends what was appended, stops the threads and lets go of the log; takes at most about `timeout`.
     fn close(&mut self, timeout: Duration);

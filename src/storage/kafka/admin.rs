@@ -48,8 +48,44 @@ pub(super) struct Admin {
     topic: CString,
 }
 
-type Options = *const sys::rd_kafka_AdminOptions_t;
-type Waiting<'a> = &'a mut dyn FnMut(Duration) -> bool;
+pub(super) type Options = *const sys::rd_kafka_AdminOptions_t;
+pub(super) type Waiting<'a> = &'a mut dyn FnMut(Duration) -> bool;
+
+/// Asks, and waits for the answer. `put` hands the question over; `waiting` hears how long the answer has taken so far,
+/// and its false ends the wait.
+pub(super) fn ask(
+    consumer: &Arc<Consumer>,
+    op: sys::rd_kafka_admin_op_t,
+    put: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
+    waiting: Waiting<'_>,
+) -> Result<Event, Failed> {
+    // A queue for this answer alone: what comes late to an earlier question goes with its queue.
+    let answers = Queue::for_answers(consumer);
+    // SAFETY: the client is alive; the options are copied by the call and ours to destroy.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(consumer.client().native_ptr(), op);
+        let within = ANSWER_WITHIN.as_millis() as i32;
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
+        put(options, answers.raw());
+        sys::rd_kafka_AdminOptions_destroy(options);
+    }
+    let start = Instant::now();
+    loop {
+        if let Some(event) = answers.poll_event(LOOK) {
+            return match event.code() {
+                Code::NoError => Ok(event),
+                code => Err(Failed::Kafka(code, event.text())),
+            };
+        }
+        let waited = start.elapsed();
+        if !waiting(waited) {
+            return Err(Failed::Stopped);
+        }
+        if waited > ANSWER_WITHIN * 2 {
+            return Err(Failed::Kafka(Code::OperationTimedOut, "no answer".into()));
+        }
+    }
+}
 
 impl Admin {
     pub(super) fn new(consumer: Arc<Consumer>, topic: &str) -> Admin {
@@ -60,39 +96,13 @@ impl Admin {
         self.consumer.client().native_ptr()
     }
 
-    /// Asks, and waits for the answer. `waiting` hears how long it has taken so far; its false ends the wait.
     fn ask(
         &self,
         op: sys::rd_kafka_admin_op_t,
-        ask: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
+        put: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
         waiting: Waiting<'_>,
     ) -> Result<Event, Failed> {
-        // A queue for this answer alone: what comes late to an earlier question goes with its queue.
-        let answers = Queue::for_answers(&self.consumer);
-        // SAFETY: the client is alive; the options are copied by the call and ours to destroy.
-        unsafe {
-            let options = sys::rd_kafka_AdminOptions_new(self.raw(), op);
-            let within = ANSWER_WITHIN.as_millis() as i32;
-            sys::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
-            ask(options, answers.raw());
-            sys::rd_kafka_AdminOptions_destroy(options);
-        }
-        let start = Instant::now();
-        loop {
-            if let Some(event) = answers.poll_event(LOOK) {
-                return match event.code() {
-                    Code::NoError => Ok(event),
-                    code => Err(Failed::Kafka(code, event.text())),
-                };
-            }
-            let waited = start.elapsed();
-            if !waiting(waited) {
-                return Err(Failed::Stopped);
-            }
-            if waited > ANSWER_WITHIN * 2 {
-                return Err(Failed::Kafka(Code::OperationTimedOut, "no answer".into()));
-            }
-        }
+        ask(&self.consumer, op, put, waiting)
     }
 
     /// The cluster and the topic as any broker knows them: works without a controller, too.

@@ -10,6 +10,8 @@ mod checks;
 mod client;
 mod health;
 mod keeper;
+mod lag;
+mod lag_offsets;
 pub mod mock;
 mod property;
 mod queue;
@@ -26,7 +28,7 @@ mod words;
 pub use property::check_property;
 pub use settings::{KafkaSettings, Replication, SettingsError, DEFAULT_PARTITIONS, DEFAULT_TOPIC};
 
-use super::{LogStore, ReadFrom, StorageEvent, StorageInfo};
+use super::{LagSource, LogStore, ReadFrom, StorageEvent, StorageInfo};
 use crossbeam::channel::{bounded, Receiver, RecvTimeoutError, Sender};
 use rdkafka::error::KafkaError;
 use sender::Appender;
@@ -47,6 +49,7 @@ const ENDING: Duration = Duration::from_millis(300);
 pub struct KafkaLog {
     shared: Arc<Shared>,
     appender: Arc<Appender>,
+    lags: Arc<lag::KafkaLags>,
     wishes: u64,
     threads: Vec<JoinHandle<()>>,
     /// Disconnected once all threads have ended.
@@ -73,6 +76,7 @@ impl KafkaLog {
         let mut log = KafkaLog {
             shared: shared.clone(),
             appender: appender.clone(),
+            lags: Arc::new(lag::KafkaLags::new(checked.clone())),
             wishes: 0,
             threads: Vec::new(),
             ended,
@@ -168,6 +172,10 @@ impl LogStore for KafkaLog {
             appends_failed: self.appender.acks.failures(),
             producer_restarts: self.appender.restarts(),
         }
+    }
+
+    fn lag_source(&self) -> Option<Arc<dyn LagSource>> {
+        Some(self.lags.clone())
     }
 
     fn close(&mut self, timeout: Duration) {

@@ -122,6 +122,64 @@ pub(super) fn append_error(code: Code, settings: &Checked) -> Problem {
     Problem::new(format!("append {code:?}"), fatal, message)
 }
 
+/// Nobody has heard of a group that is to be watched.
+pub(super) fn unknown_group(group: &str) -> String {
+    format!(
+        "Kafka knows no group `{group}`: check its name, or start it: a group is known once it has a member or a \
+         committed offset, until it has been without members for `offsets.retention.minutes`"
+    )
+}
+
+pub(super) fn nothing_committed(group: &str) -> String {
+    format!(
+        "the group `{group}` has committed no offsets, so its topics are not known: name the topics to watch, or wait \
+         until it commits"
+    )
+}
+
+pub(super) fn too_many(group: &str, count: usize, what: &str, most: usize) -> String {
+    format!(
+        "the group `{group}` would be measured on {count} {what}, and at most {most} are possible: name fewer topics to \
+         watch"
+    )
+}
+
+/// The offsets of a group cannot be read.
+pub(super) fn lag_of_group(code: Code, text: &str, group: &str) -> String {
+    let text = if text.is_empty() { code.to_string() } else { plain(text).to_owned() };
+    let cure = match code {
+        Code::GroupAuthorizationFailed => format!("grant the principal Describe on the group `{group}`"),
+        code if denied(code) => {
+            format!("grant the principal Describe on the group `{group}` and on each topic to watch")
+        }
+        _ => "the next try may work".to_owned(),
+    };
+    format!("cannot read the offsets of the group `{group}`: {text}: {cure}")
+}
+
+/// The offsets of a topic cannot be read.
+pub(super) fn lag_of_topic(code: Code, topic: &str, group: &str) -> String {
+    let so = format!("cannot measure the group `{group}` on the topic `{topic}`");
+    match code {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            format!("{so}: there is no such topic: create it, or correct the name of the topic to watch")
+        }
+        code if denied(code) => format!("{so}: {code}: grant the principal Describe on the topic `{topic}`"),
+        Code::LeaderNotAvailable | Code::NotLeaderForPartition => {
+            format!("{so}: a partition has no leader: Kafka chooses another within about 10 s if replicas are left")
+        }
+        code => format!("{so}: {code}: the next try may work"),
+    }
+}
+
+pub(super) fn lag_unreachable(group: &str, cause: Option<(Code, String)>, settings: &Checked) -> String {
+    format!("the group `{group}` cannot be measured: {}", unreachable(cause, settings).message)
+}
+
+pub(super) fn lag_defect(group: &str) -> String {
+    format!("a defect in Tidegate: the group `{group}` could not be measured: report it; the next try may work")
+}
+
 pub(super) fn denied(code: Code) -> bool {
     matches!(code, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)
 }
@@ -171,6 +229,17 @@ mod tests {
         for cause in [None, Some((Code::BrokerTransportFailure, "Connection refused".to_owned()))] {
             let problem = unreachable(cause, &settings());
             assert!(!problem.fatal && problem.message.contains("kafka.example:9093"), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn a_group_and_a_topic_that_may_not_be_read_are_told_which_right_is_missing() {
+        let group = lag_of_group(Code::GroupAuthorizationFailed, "Group authorization failed", "readers");
+        assert!(group.contains("Describe on the group `readers`"), "{group}");
+        let topic = lag_of_topic(Code::TopicAuthorizationFailed, "orders", "readers");
+        assert!(topic.contains("Describe on the topic `orders`") && topic.contains("`readers`"), "{topic}");
+        for other in [lag_of_group(Code::Fail, "", "readers"), lag_of_topic(Code::Fail, "orders", "readers")] {
+            assert!(!other.contains("grant") && other.contains("next try"), "{other}");
         }
     }
 
