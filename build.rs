@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// The files that the header is made of, in the order in which a reader meets them.
-const SOURCES: [&str; 12] = [
-    "version", "status", "error", "text", "config", "runtime", "limiter", "key", "tickets", "tiers", "observe", "clock",
+const SOURCES: [&str; 15] = [
+    "version", "status", "error", "text", "config", "runtime", "limiter", "key", "tickets", "tiers", "pacing",
+    "events", "headers", "observe", "clock",
 ];
 
 /// What only C has a use for.

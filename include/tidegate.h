@@ -109,8 +109,12 @@
 // A panic inside Tidegate; that runtime refuses every further call.
 #define TIDEGATE_E_BUG -100
 
-// A token bucket: `permits` per `period_ns`, at most `burst` at once.
+// A token bucket: `permits` per `period_ns` on average, at most `burst` at once. A window of one period may see both.
 #define TIDEGATE_LIMIT_TOKEN_BUCKET 1
+
+// A sliding window: at most `permits` in any `period_ns`, wherever it begins. Without other processes all of them may come
+// at once. Shared ones keep it by a token bucket of `burst` that refills permits - burst + 1 per period.
+#define TIDEGATE_LIMIT_SLIDING_WINDOW 2
 
 // As the property on.outage says.
 #define TIDEGATE_OUTAGE_DEFAULT 0
@@ -123,6 +127,27 @@
 
 // Let everything through, and count it.
 #define TIDEGATE_OUTAGE_ALLOW 3
+
+// The limit is kept.
+#define TIDEGATE_MODE_ENFORCE 0
+
+// It decides and counts, and refuses nothing: what it would have refused is granted with TIDEGATE_BASIS_SHADOW.
+#define TIDEGATE_MODE_SHADOW 1
+
+// Refuses.
+#define TIDEGATE_ENFORCE_HARD_LIMIT 0
+
+// Delays: tidegate_key_acquire() and tidegate_key_reserve() wait at most `max_wait_ns`, and refuse at once what takes
+// longer.
+#define TIDEGATE_ENFORCE_THROTTLING 1
+
+// Refuses, and tells tidegate_runtime_next_event() when that begins and when half of the burst is there again.
+#define TIDEGATE_ENFORCE_BACKPRESSURE 2
+
+// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody unasked with
+// TIDEGATE_BASIS_BREAKER. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
+// open for as long again.
+#define TIDEGATE_ENFORCE_CIRCUIT_BREAKER 3
 
 // The decision rests on a limit of this process alone.
 #define TIDEGATE_BASIS_LOCAL 0
@@ -139,11 +164,44 @@
 // There is no share yet, or no more.
 #define TIDEGATE_BASIS_NO_SHARE 4
 
+// On nothing: a circuit breaker is open, and refuses unasked.
+#define TIDEGATE_BASIS_BREAKER 5
+
+// The limit would have refused, but is in shadow mode.
+#define TIDEGATE_BASIS_SHADOW 6
+
 // Most tiers of a limiter.
 #define TIDEGATE_TIERS_MAX 8
 
 // Most dimensions of a context.
 #define TIDEGATE_SCOPES_MAX 64
+
+// Lag in records that the group has not read.
+#define TIDEGATE_LAG_RECORDS 1
+
+// Lag in milliseconds: the age of the oldest record that the group has not read.
+#define TIDEGATE_LAG_MS 2
+
+// A limit with backpressure began to refuse: slow down.
+#define TIDEGATE_EVENT_PRESSURE_ON 1
+
+// Half of its burst is there again: go on.
+#define TIDEGATE_EVENT_PRESSURE_OFF 2
+
+// A circuit breaker opened.
+#define TIDEGATE_EVENT_BREAKER_OPENED 3
+
+// It lets one request through.
+#define TIDEGATE_EVENT_BREAKER_HALF_OPEN 4
+
+// It closed.
+#define TIDEGATE_EVENT_BREAKER_CLOSED 5
+
+// A consumer is too far behind: the limit does not refill.
+#define TIDEGATE_EVENT_PAUSED 6
+
+// It refills again.
+#define TIDEGATE_EVENT_RESUMED 7
 
 // Decisions are made from shares that are renewed, or from local limits.
 #define TIDEGATE_HEALTH_OK 0
@@ -176,6 +234,9 @@ typedef struct tidegate_config_t tidegate_config_t;
 // `f(call(.., &error), error)` C may read `error` before it makes the call.
 typedef struct tidegate_error_t tidegate_error_t;
 
+// Something that a limit has to say.
+typedef struct tidegate_event_t tidegate_event_t;
+
 // A named limit, or several that are kept at once. Keeps its runtime open.
 typedef struct tidegate_limiter_t tidegate_limiter_t;
 
@@ -188,7 +249,7 @@ typedef struct tidegate_text_t tidegate_text_t;
 // 0 = go or done, > 0 = an ordinary no, < 0 = failure.
 typedef int32_t tidegate_status_t;
 
-// A limit: the numbers of the whole fleet.
+// A limit: the numbers of the whole fleet, and what happens where they are reached.
 typedef struct {
   // sizeof(tidegate_limit_t)
   uint32_t struct_size;
@@ -198,12 +259,20 @@ typedef struct {
   uint64_t permits;
   // The period in nanoseconds; at least 1.
   uint64_t period_ns;
-  // Most permits at once; 0 = as many as `permits`.
+  // Most permits at once; 0 = as many as `permits`, of a sliding window a tenth of them.
   uint64_t burst;
   // TIDEGATE_OUTAGE_*: what happens when the log is away.
   uint32_t on_outage;
-  // 0
-  uint32_t reserved;
+  // TIDEGATE_MODE_*
+  uint32_t mode;
+  // TIDEGATE_ENFORCE_*
+  uint32_t enforcement;
+  // Refusals in a row that open a circuit breaker; at least 1 there, else 0.
+  uint32_t breaker_threshold;
+  // The longest delay of a throttling limit; 0 elsewhere.
+  uint64_t max_wait_ns;
+  // How long a circuit breaker stays open; at least 1 there, else 0.
+  uint64_t open_for_ns;
 } tidegate_limit_t;
 
 // The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
@@ -244,6 +313,10 @@ typedef struct {
   uint32_t processes;
   // Calls of tidegate_key_acquire() that wait now, in this process.
   uint32_t waiting;
+  // What of its rate it refills with now, in parts per million: less than 1000000 where it follows a lag or outcomes.
+  uint32_t pace_ppm;
+  // 0
+  uint32_t reserved;
 } tidegate_key_status_t;
 
 // One of the limits that a limiter keeps at once.
@@ -260,7 +333,7 @@ typedef struct {
   const char *scope;
   // Bytes of it; up to 1024.
   uint64_t scope_len;
-  // Rate, burst and outage policy of each bucket.
+  // Numbers of each bucket, and what happens where they are reached.
   const tidegate_limit_t *limit;
   // What one permit costs here, up to 1000000; 0 = 1.
   uint64_t weight;
@@ -277,6 +350,20 @@ typedef struct {
   // Bytes of it; up to 1024.
   uint64_t value_len;
 } tidegate_scope_t;
+
+// How a limit finds the rate that what is behind it bears.
+typedef struct {
+  // sizeof(tidegate_adaptive_t)
+  uint32_t struct_size;
+  // Never slower than so many parts per million of the configured rate.
+  uint32_t floor_ppm;
+  // What is added after a while without overload, of the configured rate; at least 1.
+  uint32_t step_ppm;
+  // What is cut after an overload, of the current rate; at least 1. 300000 leaves 70 %.
+  uint32_t cut_ppm;
+  // The rate changes at most so often.
+  uint64_t every_ns;
+} tidegate_adaptive_t;
 
 // What the storage knows about itself.
 typedef struct {
@@ -300,8 +387,8 @@ typedef struct {
   uint64_t ack_age_ns;
 } tidegate_storage_info_t;
 
-// Counters of a runtime. All but keys, waiting, partitions_followed and sessions_valid only grow, those of permits
-// over the live keys.
+// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid and what is
+// said of a snapshot.
 typedef struct {
   // sizeof(tidegate_metrics_t)
   uint32_t struct_size;
@@ -337,6 +424,24 @@ typedef struct {
   uint64_t digest_mismatches;
   // Times the log could not be read on and was read anew.
   uint64_t gaps;
+  // Buckets of local limits that no key stands for and that are not full again yet: remembered.
+  uint64_t keys_idle;
+  // Of the granted, those that a limit in shadow mode would have refused.
+  uint64_t permits_shadowed;
+  // Of the sessions lost, while this process's clock said they were valid: a clock or a virtual machine stood still.
+  uint64_t sessions_lost_while_valid;
+  // Times another process's state was compared with this one's.
+  uint64_t digests_compared;
+  // Snapshots written.
+  uint64_t snapshots_written;
+  // Snapshots that this process started from.
+  uint64_t snapshots_restored;
+  // The age of the newest snapshot of a partition, the oldest of all; 0 = none known.
+  uint64_t snapshot_age_ms;
+  // The offset that it stands for.
+  uint64_t snapshot_offset;
+  // Times a partition was declared empty, because nothing was left of its state and nobody was there.
+  uint64_t resets;
 } tidegate_metrics_t;
 
 #ifdef __cplusplus
@@ -467,7 +572,8 @@ tidegate_status_t tidegate_key_try_acquire(uint64_t key,
 
 // Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier; with a `timeout_ns` of 0 it is
 // tidegate_key_try_acquire(). TIDEGATE_TIMED_OUT when the time
-// passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
+// passed first: nothing was taken; a limit that throttles cuts the time-out to its `max_wait_ns` and answers
+// TIDEGATE_DENIED at once where that cannot be enough; why a shared limit grants nothing, tidegate_runtime_health() says. While
 // somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
 // for one key (TIDEGATE_E_CAPACITY).
 tidegate_status_t tidegate_key_acquire(uint64_t key,
@@ -561,6 +667,92 @@ tidegate_status_t tidegate_keys_try_acquire(const uint64_t *keys,
                                             const uint64_t *permits,
                                             uint32_t count,
                                             tidegate_decision_t *decisions_out);
+
+// Stands still from a lag greater than `pause_above` until one of `resume_below` or less: nothing refills, and the time is
+// not made up for; what was there can be taken. All tiers of the limiter do, in this process: every process that follows
+// the same lag does the same. What the lag is, tidegate_limiter_observe_lag() says, in any unit, or
+// tidegate_limiter_watch_lag(). TIDEGATE_E_ARGUMENT when `resume_below` is greater than `pause_above`.
+tidegate_status_t tidegate_limiter_pause_on_lag(tidegate_limiter_t *limiter,
+                                                uint64_t pause_above,
+                                                uint64_t resume_below,
+                                                tidegate_error_t **error_out);
+
+// Slows down as the lag grows: the whole rate up to `from`, `floor_ppm` parts per million of it at `to` and beyond, and a
+// straight line between. Otherwise as tidegate_limiter_pause_on_lag(), with which it can be combined: the slower counts.
+tidegate_status_t tidegate_limiter_slow_on_lag(tidegate_limiter_t *limiter,
+                                               uint64_t from,
+                                               uint64_t to,
+                                               uint32_t floor_ppm,
+                                               tidegate_error_t **error_out);
+
+// Tells a limiter how far its consumer is behind. Cost: nothing where the pace stays; else one lock for each live key.
+tidegate_status_t tidegate_limiter_observe_lag(tidegate_limiter_t *limiter,
+                                               uint64_t lag,
+                                               tidegate_error_t **error_out);
+
+// Measures the lag of a consumer group in Kafka every `every_ns` from now on, from its committed offsets and the ends of
+// the partitions; the group is never joined. `topics`: names with commas between them, "" = all that the group has
+// committed offsets for. `unit` is TIDEGATE_LAG_RECORDS, over all partitions, or TIDEGATE_LAG_MS: then the limiter must
+// have been told its numbers before, of which only it is measured which are exceeded. The watch ends with the limiter. A
+// lag that cannot be measured stays as it was, and tidegate_runtime_health() says why. TIDEGATE_E_CONFIG without Kafka.
+tidegate_status_t tidegate_limiter_watch_lag(tidegate_limiter_t *limiter,
+                                             const char *group,
+                                             size_t group_len,
+                                             const char *topics,
+                                             size_t topics_len,
+                                             uint32_t unit,
+                                             uint64_t every_ns,
+                                             tidegate_error_t **error_out);
+
+// Finds the rate that what is behind the limit bears, from the outcomes of calls: additive increase, multiplicative
+// decrease. Off by default, never faster than configured, of this process alone. TIDEGATE_E_ARGUMENT for a part above
+// 1000000, or a step or cut of 0.
+tidegate_status_t tidegate_limiter_adapt(tidegate_limiter_t *limiter,
+                                         const tidegate_adaptive_t *adaptive,
+                                         tidegate_error_t **error_out);
+
+// Tells a limiter that adapts how a call ended: `is_overloaded` is 1 if what was called had too much to do, 0 if all went
+// well.
+tidegate_status_t tidegate_limiter_observe_outcome(tidegate_limiter_t *limiter,
+                                                   int32_t is_overloaded,
+                                                   tidegate_error_t **error_out);
+
+// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT without one when there is none or
+// the runtime was closed. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
+// while somebody waits here, or with the next grant: a source that pauses under pressure should wait here for its end.
+// Blocks the calling thread only. Free the event.
+tidegate_status_t tidegate_runtime_next_event(const tidegate_runtime_t *runtime,
+                                              uint64_t timeout_ns,
+                                              tidegate_event_t **event_out,
+                                              tidegate_error_t **error_out);
+
+// TIDEGATE_EVENT_*; 0 for NULL.
+uint32_t tidegate_event_kind(const tidegate_event_t *event);
+
+// The name of the limiter; lives as long as `event`. "" for NULL.
+const char *tidegate_event_limiter(const tidegate_event_t *event);
+
+// The tier, counted from 0; see tidegate_limiter_tier_name(). 0 for NULL.
+uint32_t tidegate_event_tier(const tidegate_event_t *event);
+
+// The scope value of the bucket, "" for what concerns all of them; lives as long as `event`. "" for NULL.
+const char *tidegate_event_value(const tidegate_event_t *event);
+
+// Events before this one that were dropped because nobody took them. 0 for NULL.
+uint64_t tidegate_event_dropped(const tidegate_event_t *event);
+
+// Frees an event. NULL is accepted.
+void tidegate_event_free(tidegate_event_t *event);
+
+// The HTTP header fields of a decision, each as a line "Name: value\r\n": RateLimit-Policy and RateLimit (IETF draft 11),
+// and Retry-After where it was refused. `name` is that of the limit for the client, such as "orders"; bytes that no header
+// may hold are escaped. Pure: asks nothing and changes nothing. Free the text.
+tidegate_status_t tidegate_headers_format(const char *name,
+                                          size_t name_len,
+                                          const tidegate_limit_t *limit,
+                                          const tidegate_decision_t *decision,
+                                          tidegate_text_t **text_out,
+                                          tidegate_error_t **error_out);
 
 // What the storage knows about itself.
 tidegate_status_t tidegate_runtime_storage_info(const tidegate_runtime_t *runtime,

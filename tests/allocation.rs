@@ -36,7 +36,7 @@ fn allocations(act: impl FnOnce()) -> u64 {
 fn neither_a_grant_nor_a_refusal_nor_a_refill_allocates() {
     let runtime = Runtime::open(&Config::new()).unwrap();
     let limit = Limit::token_bucket(1_000_000, Nanos::from_secs(1), 1_000).unwrap();
-    let key = runtime.limiter("allocation", limit, None).unwrap().key("k").unwrap();
+    let key = runtime.limiter("allocation", limit).unwrap().key("k").unwrap();
     let (mut granted, mut refused) = (0u64, 0u64);
     let count = allocations(|| {
         for _ in 0..100_000 {

@@ -12,7 +12,7 @@ fn stopped(keys_max: &str) -> (ManualClock, Runtime, Limiter) {
     let mut config = Config::new();
     config.set("keys.max", keys_max).unwrap();
     let runtime = Runtime::open_with_clock(&config, &clock).unwrap();
-    let limiter = runtime.limiter("test", Limit::token_bucket(10, Nanos::from_secs(1), 5).unwrap(), None).unwrap();
+    let limiter = runtime.limiter("test", Limit::token_bucket(10, Nanos::from_secs(1), 5).unwrap()).unwrap();
     (clock, runtime, limiter)
 }
 
@@ -70,7 +70,7 @@ fn a_limiter_given_back_and_opened_again_is_not_full_again() {
     drop(limiter);
     let limit = Limit::token_bucket(20, Nanos::from_secs(1), 8).unwrap();
     clock.advance(Duration::from_millis(100));
-    let other = runtime.limiter("test", limit, None).unwrap();
+    let other = runtime.limiter("test", limit).unwrap();
     assert_eq!(drain(&other, "a"), 1);
     clock.advance(Duration::from_millis(100));
     assert_eq!((drain(&other, "a"), drain(&other, "b")), (2, 8));

@@ -25,7 +25,7 @@ fn keys_move_to_added_partitions_and_the_limit_holds_throughout() {
     let hub = MemoryHub::new(2);
     let runtimes = [join(&hub, TTL), join(&hub, TTL)];
     let open = |runtime: &Runtime| {
-        let limiter = runtime.limiter("grown", per_second(100, 20), None).unwrap();
+        let limiter = runtime.limiter("grown", per_second(100, 20)).unwrap();
         (0..24).map(|n| limiter.key(&format!("key-{n}")).unwrap()).collect::<Vec<_>>()
     };
     let keys = runtimes.each_ref().map(open);
@@ -51,13 +51,13 @@ fn keys_move_to_added_partitions_and_the_limit_holds_throughout() {
 fn a_limit_changed_before_the_growth_is_in_force_in_the_added_partitions() {
     let hub = MemoryHub::new(1);
     let runtime = join(&hub, TTL);
-    let limiter = runtime.limiter("grown", per_second(1_000, 20), None).unwrap();
+    let limiter = runtime.limiter("grown", per_second(1_000, 20)).unwrap();
     assert!(limiter.key("a").unwrap().acquire(1, SOON).is_granted());
     limiter.set_limit(per_second(2_000, 7), SOON).unwrap();
     hub.grow(16);
     // Opened with the configured numbers, as by a program that knows nothing of the change.
     let late = join(&hub, TTL);
-    let limiter = late.limiter("grown", per_second(1_000, 20), None).unwrap();
+    let limiter = late.limiter("grown", per_second(1_000, 20)).unwrap();
     for n in 0..20 {
         let key = limiter.key(&format!("key-{n}")).unwrap();
         assert!(key.acquire(1, SOON).is_granted());
@@ -72,7 +72,7 @@ fn a_key_that_ended_before_it_was_looked_at_is_not_taken_for_the_one_in_its_plac
     let hub = MemoryHub::new(1);
     hub.set_down(true);
     let (first, second) = (join(&hub, TTL), join(&hub, TTL));
-    let limiters = [&first, &second].map(|runtime| runtime.limiter("reused", per_second(1_000, 100), None).unwrap());
+    let limiters = [&first, &second].map(|runtime| runtime.limiter("reused", per_second(1_000, 100)).unwrap());
     for round in 0..50 {
         let ended = limiters[0].key(&format!("ended-{round}")).unwrap();
         ended.try_acquire(1);

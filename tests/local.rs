@@ -15,7 +15,7 @@ fn limit(permits: u64, burst: u64) -> Limit {
 fn stopped(permits: u64, burst: u64) -> (ManualClock, Limiter) {
     let clock = ManualClock::default();
     let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
-    let limiter = runtime.limiter("test", limit(permits, burst), None).unwrap();
+    let limiter = runtime.limiter("test", limit(permits, burst)).unwrap();
     (clock, limiter)
 }
 
@@ -128,19 +128,19 @@ fn keys_outlive_no_runtime_but_are_never_dangling() {
 #[test]
 fn one_name_with_two_limits_is_refused_with_the_name() {
     let runtime = running("11");
-    let _one = runtime.limiter("twice", limit(1, 1), None).unwrap();
-    let error = runtime.limiter("twice", limit(2, 2), None).unwrap_err();
+    let _one = runtime.limiter("twice", limit(1, 1)).unwrap();
+    let error = runtime.limiter("twice", limit(2, 2)).unwrap_err();
     assert!(error.kind() == ErrorKind::Argument && error.message().contains("`twice`"), "{error}");
-    assert!(runtime.limiter("twice", limit(1, 1), None).is_ok());
+    assert!(runtime.limiter("twice", limit(1, 1)).is_ok());
 }
 
 #[test]
 fn a_name_whose_limiters_and_keys_are_gone_can_have_other_numbers() {
     let runtime = running("17");
-    let key = runtime.limiter("again", limit(1, 1), None).unwrap().key("k").unwrap();
-    assert!(runtime.limiter("again", limit(2, 2), None).is_err(), "a key holds it");
+    let key = runtime.limiter("again", limit(1, 1)).unwrap().key("k").unwrap();
+    assert!(runtime.limiter("again", limit(2, 2)).is_err(), "a key holds it");
     drop(key);
-    assert!(runtime.limiter("again", limit(2, 2), None).is_ok());
+    assert!(runtime.limiter("again", limit(2, 2)).is_ok());
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_changed_limit_binds_the_keys_there_are_and_the_ones_to_come() {
 #[test]
 fn keys_max_is_kept_and_a_released_key_makes_room() {
     let runtime = running("2");
-    let limiter = runtime.limiter("few", limit(1, 1), None).unwrap();
+    let limiter = runtime.limiter("few", limit(1, 1)).unwrap();
     let (a, _b) = (limiter.key("a").unwrap(), limiter.key("b").unwrap());
     let error = limiter.key("c").unwrap_err();
     assert!(error.kind() == ErrorKind::Capacity && error.message().contains("keys.max"), "{error}");
@@ -176,8 +176,7 @@ fn threads_on_one_key_get_exactly_the_burst_between_them() {
     let (_clock, limiter) = stopped(1, 100_000);
     let slow_path = limiter.key("manual clock").unwrap();
     let runtime = running("12");
-    let fast =
-        runtime.limiter("threads", Limit::token_bucket(1, Nanos::from_secs(86_400), 100_000).unwrap(), None).unwrap();
+    let fast = runtime.limiter("threads", Limit::token_bucket(1, Nanos::from_secs(86_400), 100_000).unwrap()).unwrap();
     let fast_path = fast.key("").unwrap();
     for key in [slow_path, fast_path] {
         let granted = AtomicU64::new(0);
@@ -194,7 +193,7 @@ fn threads_on_one_key_get_exactly_the_burst_between_them() {
 #[test]
 fn a_waiter_gets_its_permits_when_they_are_there_and_not_before() {
     let runtime = running("13");
-    let limiter = runtime.limiter("wait", limit(20, 1), None).unwrap();
+    let limiter = runtime.limiter("wait", limit(20, 1)).unwrap();
     let key = limiter.key("").unwrap();
     assert_eq!(drain(&key), 1);
     let start = Instant::now();
@@ -217,7 +216,7 @@ fn a_wait_that_times_out_takes_nothing_and_delays_nobody() {
 #[test]
 fn those_who_wait_are_served_in_order_and_nobody_overtakes_them() {
     let runtime = running("14");
-    let limiter = runtime.limiter("order", limit(50, 5), None).unwrap();
+    let limiter = runtime.limiter("order", limit(50, 5)).unwrap();
     let key = limiter.key("").unwrap();
     drain(&key);
     let order = AtomicU64::new(0);
@@ -247,7 +246,7 @@ fn those_who_wait_are_served_in_order_and_nobody_overtakes_them() {
 #[test]
 fn closing_ends_the_wait_of_those_who_wait() {
     let runtime = running("15");
-    let limiter = runtime.limiter("close", Limit::token_bucket(1, Nanos::from_secs(3_600), 1).unwrap(), None).unwrap();
+    let limiter = runtime.limiter("close", Limit::token_bucket(1, Nanos::from_secs(3_600), 1).unwrap()).unwrap();
     let id = limiter.key_id("").unwrap();
     assert!(runtime::acquire::try_acquire(id, 1).is_granted());
     std::thread::scope(|scope| {
@@ -264,8 +263,8 @@ fn closing_ends_the_wait_of_those_who_wait() {
 #[test]
 fn equal_configurations_share_one_runtime_and_different_ones_do_not() {
     let (one, same, other) = (running("21"), running("21"), running("22"));
-    let a = one.limiter("shared", limit(1, 3), None).unwrap().key("k").map(|key| (key.id(), drain(&key)));
-    let key_of = |runtime: &Runtime| runtime.limiter("x", limit(1, 3), None).unwrap().key("k").unwrap();
+    let a = one.limiter("shared", limit(1, 3)).unwrap().key("k").map(|key| (key.id(), drain(&key)));
+    let key_of = |runtime: &Runtime| runtime.limiter("x", limit(1, 3)).unwrap().key("k").unwrap();
     let held = key_of(&one);
     assert_eq!((key_of(&same).id() == held.id(), key_of(&other).id() == held.id()), (true, false));
     assert_eq!(a.unwrap().1, 3);
@@ -274,7 +273,7 @@ fn equal_configurations_share_one_runtime_and_different_ones_do_not() {
 #[test]
 fn a_local_decision_says_that_it_is_local() {
     let runtime = running("16");
-    let key = runtime.limiter("basis", limit(1, 3), None).unwrap().key("").unwrap();
+    let key = runtime.limiter("basis", limit(1, 3)).unwrap().key("").unwrap();
     let decision = key.try_acquire(1);
     assert_eq!((decision.status, decision.basis(), decision.remaining), (OK, Basis::Local, 2));
 }

@@ -21,7 +21,7 @@ fn join(hub: &MemoryHub, ttl: Duration) -> Runtime {
 
 /// A hundred permits that do not come back while the test runs.
 fn hundred(runtime: &Runtime) -> Limiter {
-    runtime.limiter("shared", Limit::token_bucket(100, DAY, 100).unwrap(), None).unwrap()
+    runtime.limiter("shared", Limit::token_bucket(100, DAY, 100).unwrap()).unwrap()
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -138,7 +138,7 @@ fn processes_that_start_at_different_times_compare_their_states_and_a_contradict
     // A heartbeat every 150 ms: digests are taken every 64 records.
     let runtimes = [(); 4].map(|()| join(&hub, Duration::from_millis(600)));
     let fast = Limit::token_bucket(1_000, Nanos::from_secs(1), 1_000).unwrap();
-    let keys = runtimes.each_ref().map(|runtime| runtime.limiter("fast", fast, None).unwrap().key("k").unwrap());
+    let keys = runtimes.each_ref().map(|runtime| runtime.limiter("fast", fast).unwrap().key("k").unwrap());
     let ask = || keys.iter().for_each(|key| _ = key.try_acquire(1));
     until("states are compared", || {
         ask();

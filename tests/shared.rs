@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 use tidegate::runtime::decision::{DENIED, NEVER, PENDING};
 use tidegate::storage::memory::MemoryHub;
-use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Runtime, Tier};
+use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Rule, Runtime, Tier};
 
 /// Until then things that take milliseconds must have happened.
 const SOON: Duration = Duration::from_secs(10);
@@ -17,7 +17,12 @@ fn join(hub: &MemoryHub, ttl: Duration) -> Runtime {
 }
 
 fn limiter(runtime: &Runtime, permits: u64, burst: u64, outage: Outage) -> Limiter {
-    runtime.limiter("shared", Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap(), Some(outage)).unwrap()
+    runtime
+        .limiter(
+            "shared",
+            Rule::from(Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap()).on_outage(outage),
+        )
+        .unwrap()
 }
 
 fn key(runtime: &Runtime, permits: u64, burst: u64) -> Key {
@@ -118,8 +123,10 @@ fn an_outage_of_the_log_refuses_under_deny_and_goes_on_under_keep_share() {
     // Long enough that a busy machine does not look like one that stood still, which keeps nothing.
     let runtime = join(&hub, Duration::from_secs(2));
     let kept = key(&runtime, 1_000_000, 1_000_000);
-    let strict =
-        runtime.limiter("strict", Limit::token_bucket(1_000_000, Nanos::from_secs(1), 0).unwrap(), Some(Outage::Deny));
+    let strict = runtime.limiter(
+        "strict",
+        Rule::from(Limit::token_bucket(1_000_000, Nanos::from_secs(1), 0).unwrap()).on_outage(Outage::Deny),
+    );
     let strict = strict.unwrap().key("k").unwrap();
     hold(&kept, 1);
     hold(&strict, 1);

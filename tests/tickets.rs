@@ -18,7 +18,7 @@ fn limit(permits: u64, burst: u64) -> Limit {
 fn stopped() -> (ManualClock, Runtime, Key) {
     let clock = ManualClock::default();
     let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
-    let key = runtime.limiter("test", limit(10, 10), None).unwrap().key("").unwrap();
+    let key = runtime.limiter("test", limit(10, 10)).unwrap().key("").unwrap();
     (clock, runtime, key)
 }
 
@@ -162,7 +162,7 @@ fn a_reservation_takes_from_all_tiers_and_gives_back_to_all() {
 #[test]
 fn a_lower_limit_takes_what_is_held_with_it_and_a_place_in_line_survives_it() {
     let (clock, runtime, key) = stopped();
-    let limiter = runtime.limiter("test", limit(10, 10), None).unwrap();
+    let limiter = runtime.limiter("test", limit(10, 10)).unwrap();
     let held = key.reserve(10, Duration::ZERO).1.unwrap();
     let mut waiting = pending(&key, 2);
     limiter.set_limit(limit(4, 4), Duration::ZERO).unwrap();
@@ -186,7 +186,7 @@ fn a_closed_runtime_ends_tickets_when_they_are_polled() {
 #[test]
 fn a_thread_that_waits_behind_a_reservation_nobody_comes_back_for_passes_it() {
     let runtime = Runtime::open(&Config::new()).unwrap();
-    let key = runtime.limiter("behind a ticket", limit(50, 5), None).unwrap().key("").unwrap();
+    let key = runtime.limiter("behind a ticket", limit(50, 5)).unwrap().key("").unwrap();
     drain(&key);
     let abandoned = pending(&key, 2);
     assert_eq!(key.acquire(1, Duration::from_secs(10)).status, OK);

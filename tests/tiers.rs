@@ -246,7 +246,7 @@ fn one_tier_gets_other_numbers_and_the_others_keep_theirs() {
 #[test]
 fn a_limiter_without_tiers_refuses_a_context_instead_of_taking_it_for_no_value() {
     let runtime = Runtime::open(&Config::new()).unwrap();
-    let plain = runtime.limiter("no dimensions", limit(10, 10), None).unwrap();
+    let plain = runtime.limiter("no dimensions", limit(10, 10)).unwrap();
     let refused = plain.key_in(&[("topic", "orders")]).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Argument);
     assert!(refused.message().contains("value"), "{}", refused.message());

@@ -87,9 +87,15 @@ pub enum Edge {
 enum State {
     Plain,
     /// `Some`: on, and when it was last refused.
-    Pressure { refused: Option<Nanos> },
-    Closed { refusals: u32 },
-    Open { until: Nanos },
+    Pressure {
+        refused: Option<Nanos>,
+    },
+    Closed {
+        refusals: u32,
+    },
+    Open {
+        until: Nanos,
+    },
     HalfOpen,
 }
 
@@ -181,9 +187,7 @@ impl Guard {
     pub fn rest(&mut self, now: Nanos, level: Tokens, cap: Tokens, patience: Nanos) -> Option<Edge> {
         self.now = self.now.max(now);
         match self.state {
-            State::Pressure { refused: Some(last) }
-                if is_half_full(level, cap) || self.now.since(last) >= patience =>
-            {
+            State::Pressure { refused: Some(last) } if is_half_full(level, cap) || self.now.since(last) >= patience => {
                 self.relax()
             }
             _ => None,

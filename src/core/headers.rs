@@ -65,6 +65,16 @@ pub fn fields(quota: &Quota<'_>) -> Fields {
     }
 }
 
+/// The same as lines of an HTTP header, each `Name: value` and CRLF.
+pub fn lines(quota: &Quota<'_>) -> String {
+    let fields = fields(quota);
+    let mut lines = format!("{POLICY}: {}\r\n{LIMIT}: {}\r\n", fields.policy, fields.limit);
+    if let Some(retry_after) = fields.retry_after {
+        let _ = write!(lines, "{RETRY_AFTER}: {retry_after}\r\n");
+    }
+    lines
+}
+
 fn integer(number: u64) -> u64 {
     number.min(INTEGER_MAX)
 }
@@ -112,6 +122,14 @@ mod tests {
         let fields = fields(&Quota { remaining: 0, retry_after: Some(wait), ..QUOTA });
         assert_eq!(fields.limit, r#""orders";r=0;t=3"#);
         assert_eq!(fields.retry_after.as_deref(), Some("3"), "rounded up");
+    }
+
+    #[test]
+    fn lines_are_ready_to_be_sent_and_a_grant_has_no_retry_after() {
+        let lines = lines(&Quota { retry_after: Some(Nanos(SECOND)), ..QUOTA });
+        assert!(lines.starts_with("RateLimit-Policy: \"orders\";q=100;w=60\r\nRateLimit: "));
+        assert!(lines.ends_with("\r\nRetry-After: 1\r\n"));
+        assert_eq!(super::lines(&QUOTA).matches("\r\n").count(), 2);
     }
 
     #[test]

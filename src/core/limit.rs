@@ -168,7 +168,11 @@ mod tests {
         let limit = Limit::sliding_window(100, minute, 0).unwrap();
         assert_eq!((limit.burst(), limit.burst_alone()), (Tokens::permits(10), Tokens::permits(100)));
         assert_eq!(limit.refill(), Refill { num: 91 * PERMIT, den: minute.0 });
-        assert_eq!(Limit::sliding_window(1, minute, 0).unwrap().refill().num, PERMIT, "one in a minute is one in a minute");
+        assert_eq!(
+            Limit::sliding_window(1, minute, 0).unwrap().refill().num,
+            PERMIT,
+            "one in a minute is one in a minute"
+        );
         assert!(Limit::sliding_window(5, minute, 5).is_ok() && Limit::sliding_window(5, minute, 6).is_err());
         assert_ne!(Limit::token_bucket(91, minute, 10).unwrap(), limit, "with the same numbers");
     }

@@ -140,7 +140,9 @@ impl Meter {
             Meter::Window(paced) => match (paced.window.wait_for(amount)?, paced.ppm) {
                 (Nanos::ZERO, _) => Some(Nanos::ZERO),
                 (_, 0) => None,
-                (wait, ppm) => Some(Nanos(mul_div(wait.0, u64::from(FULL), u64::from(ppm)).saturating_add(u64::from(ppm < FULL)))),
+                (wait, ppm) => {
+                    Some(Nanos(mul_div(wait.0, u64::from(FULL), u64::from(ppm)).saturating_add(u64::from(ppm < FULL))))
+                }
             },
         }
     }

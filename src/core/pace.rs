@@ -178,6 +178,12 @@ impl Pace {
         Pace { gate, ramp, adaptive, lag: 0 }
     }
 
+    /// The lags between which something changes: a measurement need not be finer.
+    pub fn thresholds(&self) -> Vec<u64> {
+        let gate = self.gate.iter().flat_map(|gate| [gate.pause_above, gate.resume_below]);
+        gate.chain(self.ramp.iter().flat_map(|ramp| [ramp.from, ramp.to])).collect()
+    }
+
     /// Takes a lag; says whether the limit is paused now, if that changed.
     pub fn on_lag(&mut self, lag: u64) -> Option<bool> {
         self.lag = lag;

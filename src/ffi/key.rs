@@ -16,6 +16,10 @@ pub const TIDEGATE_BASIS_KEPT_SHARE: u16 = 2;
 pub const TIDEGATE_BASIS_ALLOWED: u16 = 3;
 /// There is no share yet, or no more.
 pub const TIDEGATE_BASIS_NO_SHARE: u16 = 4;
+/// On nothing: a circuit breaker is open, and refuses unasked.
+pub const TIDEGATE_BASIS_BREAKER: u16 = 5;
+/// The limit would have refused, but is in shadow mode.
+pub const TIDEGATE_BASIS_SHADOW: u16 = 6;
 
 /// The answer to a request for permits. Its layout is frozen for this ABI: 24 bytes.
 #[repr(C)]
@@ -59,6 +63,10 @@ pub struct tidegate_key_status_t {
     pub processes: u32,
     /// Calls of tidegate_key_acquire() that wait now, in this process.
     pub waiting: u32,
+    /// What of its rate it refills with now, in parts per million: less than 1000000 where it follows a lag or outcomes.
+    pub pace_ppm: u32,
+    /// 0
+    pub reserved: u32,
 }
 
 /// Takes `permits` now or not at all; never waits. `decision_out` may be NULL.
@@ -84,7 +92,8 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
 
 /// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier; with a `timeout_ns` of 0 it is
 /// tidegate_key_try_acquire(). TIDEGATE_TIMED_OUT when the time
-/// passed first: nothing was taken; why a shared limit grants nothing, tidegate_runtime_health() says. While
+/// passed first: nothing was taken; a limit that throttles cuts the time-out to its `max_wait_ns` and answers
+/// TIDEGATE_DENIED at once where that cannot be enough; why a shared limit grants nothing, tidegate_runtime_health() says. While
 /// somebody waits, tidegate_key_try_acquire() does not overtake. Blocks the calling thread only. At most 65536 wait
 /// for one key (TIDEGATE_E_CAPACITY).
 ///
@@ -138,6 +147,8 @@ pub unsafe extern "C" fn tidegate_key_status(key: u64, status_out: *mut tidegate
             refused: status.refused,
             processes: status.processes,
             waiting: status.waiting,
+            pace_ppm: status.pace_ppm,
+            reserved: 0,
         };
         // SAFETY: as promised by the caller.
         match unsafe { fill_struct(status_out, filled, "status_out") } {
@@ -177,6 +188,8 @@ const _: () = assert!(TIDEGATE_BASIS_SHARED == Basis::Shared as u16);
 const _: () = assert!(TIDEGATE_BASIS_KEPT_SHARE == Basis::KeptShare as u16);
 const _: () = assert!(TIDEGATE_BASIS_ALLOWED == Basis::Allowed as u16);
 const _: () = assert!(TIDEGATE_BASIS_NO_SHARE == Basis::NoShare as u16);
+const _: () = assert!(TIDEGATE_BASIS_BREAKER == Basis::Breaker as u16);
+const _: () = assert!(TIDEGATE_BASIS_SHADOW == Basis::Shadow as u16);
 const _: () = assert!(size_of::<tidegate_decision_t>() == 24);
 const _: () = assert!(std::mem::offset_of!(tidegate_decision_t, status) == 16);
 const _: () = assert!(size_of::<Decision>() == 24 && align_of::<Decision>() == 8);

@@ -4,12 +4,15 @@ use super::boundary::{answer, boundary, bug, drop_handle, handle, known_struct, 
 use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::tidegate_status_t;
-use crate::{Error, ErrorKind, Limit, Limiter, Nanos, Outage};
+use crate::{Enforcement, Error, ErrorKind, Limit, Limiter, Nanos, Outage, Rule};
 use std::ffi::{c_char, CString};
 use std::time::Duration;
 
-/// A token bucket: `permits` per `period_ns`, at most `burst` at once.
+/// A token bucket: `permits` per `period_ns` on average, at most `burst` at once. A window of one period may see both.
 pub const TIDEGATE_LIMIT_TOKEN_BUCKET: u32 = 1;
+/// A sliding window: at most `permits` in any `period_ns`, wherever it begins. Without other processes all of them may come
+/// at once. Shared ones keep it by a token bucket of `burst` that refills permits - burst + 1 per period.
+pub const TIDEGATE_LIMIT_SLIDING_WINDOW: u32 = 2;
 
 /// As the property on.outage says.
 pub const TIDEGATE_OUTAGE_DEFAULT: u32 = 0;
@@ -20,7 +23,24 @@ pub const TIDEGATE_OUTAGE_DENY: u32 = 2;
 /// Let everything through, and count it.
 pub const TIDEGATE_OUTAGE_ALLOW: u32 = 3;
 
-/// A limit: the numbers of the whole fleet.
+/// The limit is kept.
+pub const TIDEGATE_MODE_ENFORCE: u32 = 0;
+/// It decides and counts, and refuses nothing: what it would have refused is granted with TIDEGATE_BASIS_SHADOW.
+pub const TIDEGATE_MODE_SHADOW: u32 = 1;
+
+/// Refuses.
+pub const TIDEGATE_ENFORCE_HARD_LIMIT: u32 = 0;
+/// Delays: tidegate_key_acquire() and tidegate_key_reserve() wait at most `max_wait_ns`, and refuse at once what takes
+/// longer.
+pub const TIDEGATE_ENFORCE_THROTTLING: u32 = 1;
+/// Refuses, and tells tidegate_runtime_next_event() when that begins and when half of the burst is there again.
+pub const TIDEGATE_ENFORCE_BACKPRESSURE: u32 = 2;
+/// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody unasked with
+/// TIDEGATE_BASIS_BREAKER. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
+/// open for as long again.
+pub const TIDEGATE_ENFORCE_CIRCUIT_BREAKER: u32 = 3;
+
+/// A limit: the numbers of the whole fleet, and what happens where they are reached.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tidegate_limit_t {
@@ -32,12 +52,20 @@ pub struct tidegate_limit_t {
     pub permits: u64,
     /// The period in nanoseconds; at least 1.
     pub period_ns: u64,
-    /// Most permits at once; 0 = as many as `permits`.
+    /// Most permits at once; 0 = as many as `permits`, of a sliding window a tenth of them.
     pub burst: u64,
     /// TIDEGATE_OUTAGE_*: what happens when the log is away.
     pub on_outage: u32,
-    /// 0
-    pub reserved: u32,
+    /// TIDEGATE_MODE_*
+    pub mode: u32,
+    /// TIDEGATE_ENFORCE_*
+    pub enforcement: u32,
+    /// Refusals in a row that open a circuit breaker; at least 1 there, else 0.
+    pub breaker_threshold: u32,
+    /// The longest delay of a throttling limit; 0 elsewhere.
+    pub max_wait_ns: u64,
+    /// How long a circuit breaker stays open; at least 1 there, else 0.
+    pub open_for_ns: u64,
 }
 
 /// A named limit, or several that are kept at once. Keeps its runtime open.
@@ -75,9 +103,9 @@ pub unsafe extern "C" fn tidegate_limiter_create(
     let create = || unsafe {
         let runtime = own_runtime(runtime)?;
         let name = text(name, name_len, "name")?;
-        let (limit, outage) = limit_of(known_struct(limit, "limit")?)?;
+        let rule = rule_of(known_struct(limit, "limit")?)?;
         let place = output(limiter_out, "limiter_out")?;
-        let limiter = runtime.limiter(name, limit, outage)?;
+        let limiter = runtime.limiter(name, rule)?;
         *place = tidegate_limiter_t::give(limiter);
         Ok(())
     };
@@ -189,28 +217,35 @@ pub unsafe extern "C" fn tidegate_limiter_key(
     unsafe { answer(boundary!(Err(bug()), { key() }), error_out) }
 }
 
-/// The numbers of a changed limit, which has no policy for outages.
+/// The numbers of a changed limit, which says nothing else.
 ///
 /// # Safety
 /// As [`known_struct`].
 unsafe fn numbers_of(limit: *const tidegate_limit_t) -> Result<Limit, Error> {
     // SAFETY: as promised by the caller.
-    let (limit, outage) = limit_of(unsafe { known_struct(limit, "limit") }?)?;
-    if outage.is_some() {
-        let text = "`limit.on_outage` must be TIDEGATE_OUTAGE_DEFAULT (0): the policy is each process's own and stays";
+    let rule = rule_of(unsafe { known_struct(limit, "limit") }?)?;
+    if rule != Rule::from(rule.limit) {
+        let text =
+            "only the numbers of a limit can be changed: `limit.on_outage`, `limit.mode` and `limit.enforcement` must \
+                    be 0; they are each process's own and stay";
         return Err(Error::new(ErrorKind::Argument, text));
     }
-    Ok(limit)
+    Ok(rule.limit)
 }
 
-pub(super) fn limit_of(limit: &tidegate_limit_t) -> Result<(Limit, Option<Outage>), Error> {
+pub(super) fn rule_of(limit: &tidegate_limit_t) -> Result<Rule, Error> {
     let refuse = |text: String| Err(Error::new(ErrorKind::Argument, text));
-    if limit.kind != TIDEGATE_LIMIT_TOKEN_BUCKET {
-        return refuse(format!("`limit.kind` is {}; expected TIDEGATE_LIMIT_TOKEN_BUCKET (1)", limit.kind));
-    }
-    if limit.reserved != 0 {
-        return refuse(format!("`limit.reserved` is {}; expected 0", limit.reserved));
-    }
+    let (permits, period) = (limit.permits, Nanos(limit.period_ns));
+    let numbers = match limit.kind {
+        TIDEGATE_LIMIT_TOKEN_BUCKET => Limit::token_bucket(permits, period, limit.burst)?,
+        TIDEGATE_LIMIT_SLIDING_WINDOW => Limit::sliding_window(permits, period, limit.burst)?,
+        other => return refuse(format!("`limit.kind` is {other}; expected a TIDEGATE_LIMIT_* (1 or 2)")),
+    };
+    let shadow = match limit.mode {
+        TIDEGATE_MODE_ENFORCE => false,
+        TIDEGATE_MODE_SHADOW => true,
+        other => return refuse(format!("`limit.mode` is {other}; expected a TIDEGATE_MODE_* (0 or 1)")),
+    };
     let outage = match limit.on_outage {
         TIDEGATE_OUTAGE_DEFAULT => None,
         TIDEGATE_OUTAGE_KEEP_SHARE => Some(Outage::KeepShare),
@@ -218,5 +253,32 @@ pub(super) fn limit_of(limit: &tidegate_limit_t) -> Result<(Limit, Option<Outage
         TIDEGATE_OUTAGE_ALLOW => Some(Outage::Allow),
         other => return refuse(format!("`limit.on_outage` is {other}; expected a TIDEGATE_OUTAGE_* (0 to 3)")),
     };
-    Ok((Limit::token_bucket(limit.permits, Nanos(limit.period_ns), limit.burst)?, outage))
+    Ok(Rule { limit: numbers, outage, enforcement: enforcement_of(limit)?, shadow })
+}
+
+/// What a limit does where it is reached. A number that belongs to another enforcement is a mistake of who set it.
+fn enforcement_of(limit: &tidegate_limit_t) -> Result<Enforcement, Error> {
+    let refuse = |text: String| Err(Error::new(ErrorKind::Argument, text));
+    let (max_wait, open_for) = (Nanos(limit.max_wait_ns), Nanos(limit.open_for_ns));
+    let (enforcement, waits, breaks) = match limit.enforcement {
+        TIDEGATE_ENFORCE_HARD_LIMIT => (Enforcement::HardLimit, false, false),
+        TIDEGATE_ENFORCE_THROTTLING => (Enforcement::Throttling { max_wait }, true, false),
+        TIDEGATE_ENFORCE_BACKPRESSURE => (Enforcement::Backpressure, false, false),
+        TIDEGATE_ENFORCE_CIRCUIT_BREAKER => {
+            (Enforcement::CircuitBreaker { threshold: limit.breaker_threshold, open_for }, false, true)
+        }
+        other => return refuse(format!("`limit.enforcement` is {other}; expected a TIDEGATE_ENFORCE_* (0 to 3)")),
+    };
+    if waits != (limit.max_wait_ns > 0) {
+        let text =
+            "`limit.max_wait_ns` is for TIDEGATE_ENFORCE_THROTTLING, which needs one: at least 1 there, 0 elsewhere";
+        return refuse(text.into());
+    }
+    if [limit.open_for_ns > 0, limit.breaker_threshold > 0] != [breaks; 2] {
+        let text =
+            "`limit.breaker_threshold` and `limit.open_for_ns` are for TIDEGATE_ENFORCE_CIRCUIT_BREAKER, which needs \
+                    both: at least 1 there, 0 elsewhere";
+        return refuse(text.into());
+    }
+    Ok(enforcement)
 }

@@ -49,8 +49,8 @@ pub struct tidegate_storage_info_t {
     pub ack_age_ns: u64,
 }
 
-/// Counters of a runtime. All but keys, waiting, partitions_followed and sessions_valid only grow, those of permits
-/// over the live keys.
+/// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid and what is
+/// said of a snapshot.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tidegate_metrics_t {
@@ -88,6 +88,24 @@ pub struct tidegate_metrics_t {
     pub digest_mismatches: u64,
     /// Times the log could not be read on and was read anew.
     pub gaps: u64,
+    /// Buckets of local limits that no key stands for and that are not full again yet: remembered.
+    pub keys_idle: u64,
+    /// Of the granted, those that a limit in shadow mode would have refused.
+    pub permits_shadowed: u64,
+    /// Of the sessions lost, while this process's clock said they were valid: a clock or a virtual machine stood still.
+    pub sessions_lost_while_valid: u64,
+    /// Times another process's state was compared with this one's.
+    pub digests_compared: u64,
+    /// Snapshots written.
+    pub snapshots_written: u64,
+    /// Snapshots that this process started from.
+    pub snapshots_restored: u64,
+    /// The age of the newest snapshot of a partition, the oldest of all; 0 = none known.
+    pub snapshot_age_ms: u64,
+    /// The offset that it stands for.
+    pub snapshot_offset: u64,
+    /// Times a partition was declared empty, because nothing was left of its state and nobody was there.
+    pub resets: u64,
 }
 
 /// What the storage knows about itself.
@@ -178,6 +196,15 @@ pub unsafe extern "C" fn tidegate_runtime_metrics(
             evictions_sent: metrics.evictions_sent,
             digest_mismatches: metrics.digest_mismatches,
             gaps: metrics.gaps,
+            keys_idle: metrics.keys_idle,
+            permits_shadowed: metrics.permits_shadowed,
+            sessions_lost_while_valid: metrics.sessions_lost_while_valid,
+            digests_compared: metrics.digests_compared,
+            snapshots_written: metrics.snapshots_written,
+            snapshots_restored: metrics.snapshots_restored,
+            snapshot_age_ms: metrics.snapshot_age_ms,
+            snapshot_offset: metrics.snapshot_offset,
+            resets: metrics.resets,
         };
         fill_struct(metrics_out, filled, "metrics_out")
     };

@@ -3,7 +3,7 @@
 use super::boundary::{answer, boundary, bug, handle, known_struct, output, own_runtime, text};
 use super::error::tidegate_error_t;
 use super::key::{give, tidegate_decision_t};
-use super::limiter::{limit_of, tidegate_limit_t, tidegate_limiter_t};
+use super::limiter::{rule_of, tidegate_limit_t, tidegate_limiter_t};
 use super::runtime::tidegate_runtime_t;
 use super::status::{tidegate_status_t, TIDEGATE_E_ARGUMENT, TIDEGATE_E_BUG, TIDEGATE_OK};
 use crate::runtime::{acquire, SCOPES_MAX, TIERS_MAX};
@@ -31,7 +31,7 @@ pub struct tidegate_tier_t {
     pub scope: *const c_char,
     /// Bytes of it; up to 1024.
     pub scope_len: u64,
-    /// Rate, burst and outage policy of each bucket.
+    /// Numbers of each bucket, and what happens where they are reached.
     pub limit: *const tidegate_limit_t,
     /// What one permit costs here, up to 1000000; 0 = 1.
     pub weight: u64,
@@ -211,9 +211,9 @@ unsafe fn tiers_of(tiers: *const tidegate_tier_t, count: u32) -> Result<Vec<Tier
             let scope = text(tier.scope, length(tier.scope_len), "tier.scope")?;
             (name, scope, known_struct(tier.limit, "tier.limit")?)
         };
-        let (limit, outage) = limit_of(limit)?;
+        let rule = rule_of(limit)?;
         let scope = (!tier.scope.is_null()).then(|| scope.to_owned());
-        all.push(Tier { name: name.to_owned(), scope, limit, outage, weight: tier.weight.max(1) });
+        all.push(Tier { name: name.to_owned(), scope, rule, weight: tier.weight.max(1) });
     }
     Ok(all)
 }

@@ -79,10 +79,12 @@ pub(super) fn slowly(parts: &[Part], permits: u64) -> Decision {
 }
 
 /// Takes `permits`, waiting for them up to `timeout` behind those who came earlier. Without a time-out it is
-/// [`try_acquire`].
+/// [`try_acquire`]. A limit that throttles cuts the time-out to its longest delay, and refuses at once what would take
+/// longer.
 pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
     let at_once = try_acquire(id, permits);
-    if at_once.status != decision::DENIED || timeout.is_zero() {
+    // An open breaker refuses those who would wait as well.
+    if at_once.status != decision::DENIED || timeout.is_zero() || at_once.basis() == Basis::Breaker {
         return at_once;
     }
     with_parts(id, |parts| wait::wait(parts, permits, timeout, at_once))
@@ -92,8 +94,8 @@ pub fn acquire(id: KeyId, permits: u64, timeout: Duration) -> Decision {
 pub fn peek(id: KeyId) -> Decision {
     with_parts(id, |parts| {
         let peeked = enter(parts, 1, |site| {
-            let mut decision = judge(site, None).0;
-            if decision.is_granted() && decision.basis() != Basis::Allowed {
+            let mut decision = judge(site, None).decision;
+            if decision.is_granted() && !matches!(decision.basis(), Basis::Allowed | Basis::Shadow) {
                 decision.remaining += 1;
             }
             decision

@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 4;
 
 /// Takes from the bucket of one value.
 pub(super) fn try_acquire(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64) -> Decision {
-    if inner.is_local() {
+    if limit.is_plain() {
         if let Some(decision) = in_place(inner, limit, value, permits) {
             return decision;
         }

@@ -1,6 +1,7 @@
 //! The decision under locks: all buckets of a key are settled at one moment, and all give or none does.
 
 use super::decision::{self, Basis, Decision};
+use super::guard;
 use super::slot::{Cold, KeyId, Slot};
 use super::waiters::Waiter;
 use super::{clock, validity};
@@ -38,6 +39,8 @@ pub(super) struct Site<'a> {
     guards: &'a mut [Option<MutexGuard<'static, Option<Box<Cold>>>>; TIERS_MAX],
     permits: u64,
     pub(super) now: Nanos,
+    /// The tiers that gave something, a bit for each: not those that let a request pass without.
+    pub(super) took: u8,
 }
 
 /// One of them.
@@ -89,7 +92,7 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
     for at in &*order {
         guards[*at] = Some(parts[*at].slot.cold.lock());
     }
-    let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO };
+    let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO, took: 0 };
     let alive = site.each().zip(parts).filter(|(at, part)| at.cold.id == part.id).count();
     let Some(first) = site.at(0).filter(|_| alive == parts.len()) else { return Err(ErrorKind::Stale) };
     first.cold.owner.life().check()?;
@@ -130,15 +133,32 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
     Ok(result)
 }
 
-/// What settled buckets say to a request, without taking anything, and which of them let it pass for want of a log (a
-/// bit for each tier). `me` is the waiter that asks, if one does: others may not overtake those who wait. A refusal
-/// names the tier that is refused for longest, a grant the one with least left.
-pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> (Decision, u8) {
+/// What settled buckets say to a request, and which of them: a bit for each tier.
+pub(super) struct Verdict {
+    /// A refusal names the tier that is refused for longest, a grant the one with least left.
+    pub(super) decision: Decision,
+    /// Let it pass for want of a log.
+    allowed: u8,
+    /// Would refuse, and are in shadow mode.
+    shadowed: u8,
+    /// Refuse, or would.
+    refused: u8,
+}
+
+/// Asks settled buckets without taking anything. `me` is the waiter that asks, if one does: others may not overtake those
+/// who wait.
+pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> Verdict {
     let now = site.now;
-    let (mut refusal, mut granted, mut allowed): (Option<Decision>, _, _) =
-        (None, Decision::granted(u64::MAX, Basis::Local), 0);
+    let mut refusal: Option<Decision> = None;
+    let mut granted = Decision::granted(u64::MAX, Basis::Local);
+    let (mut allowed, mut shadowed, mut refused) = (0, 0, 0);
     for (tier, at) in (0u16..).zip(site.each()) {
-        let asked = Decision { tier, ..ask(&at, now, me) };
+        let mut asked = Decision { tier, ..ask(&at, now, me) };
+        refused |= u8::from(!asked.is_granted()) << tier;
+        if !asked.is_granted() && at.cold.limit.shadow {
+            shadowed |= 1 << tier;
+            asked = Decision { tier, ..Decision::granted(0, Basis::Shadow) };
+        }
         if !asked.is_granted() {
             let longest = refusal.is_none_or(|worst| asked.retry_after_ns > worst.retry_after_ns);
             refusal = if longest { Some(asked) } else { refusal };
@@ -149,7 +169,7 @@ pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> (Decision,
         let basis = granted.basis.max(asked.basis);
         granted = Decision { basis, ..if asked.remaining < granted.remaining { asked } else { granted } };
     }
-    (refusal.unwrap_or(granted), allowed)
+    Verdict { decision: refusal.unwrap_or(granted), allowed, shadowed, refused }
 }
 
 /// What becomes of permits that are granted.
@@ -162,16 +182,27 @@ pub(super) enum Use {
 
 /// Decides on settled buckets: takes from all of them or from none.
 pub(super) fn decide(site: &mut Site<'_>, me: Option<&Arc<Waiter>>, use_: Use) -> Decision {
-    let (decision, allowed) = judge(site, me);
+    if let (None, Some(unasked)) = (me, guard::ask_guards(site)) {
+        return unasked;
+    }
+    let Verdict { decision, allowed, shadowed, refused } = judge(site, me);
+    guard::tell_guards(site, refused, me.is_some());
     if decision.is_granted() {
+        let mut took = 0;
         for (tier, at) in site.each().enumerate() {
-            if allowed >> tier & 1 == 0 {
-                at.cold.take(at.amount, use_);
-            } else {
+            let permits = at.amount.whole();
+            if shadowed >> tier & 1 == 1 {
+                at.cold.count_refused(permits, at.amount);
+                at.cold.owner.count_shadowed(permits);
+            } else if allowed >> tier & 1 == 1 {
                 at.cold.count_spent(at.amount);
-                at.cold.owner.count_allowed(at.amount.whole());
+                at.cold.owner.count_allowed(permits);
+            } else {
+                at.cold.take(at.amount, use_);
+                took |= 1 << tier;
             }
         }
+        site.took = took;
     }
     decision
 }
@@ -201,17 +232,19 @@ fn ask(at: &At<'_>, now: Nanos, me: Option<&Arc<Waiter>>) -> Decision {
         return Decision::granted(left(level - amount), validity.basis());
     }
     let basis = if usable && cold.share.burst > Tokens::ZERO { validity.basis() } else { Basis::NoShare };
-    let own = if usable { cold.bucket().wait_for(amount) } else { None };
+    let own = if usable { cold.meter.wait_for(amount) } else { None };
     let ahead = if first { Tokens::ZERO } else { cold.waiters.total() };
     let wait = own.unwrap_or_else(|| as_if_alone(cold, amount)).plus(as_if_alone(cold, ahead));
-    if let (true, true, Some(next)) = (usable, first, cold.bucket().wait_for(Tokens::permits(1))) {
+    // A refusal that somebody has to be told of is not foreseen.
+    let foreseen = usable && first && cold.guard.is_none() && !cold.limit.shadow;
+    if let (true, Some(next)) = (foreseen, cold.meter.wait_for(Tokens::permits(1))) {
         slot.dry_until.store(clock::deadline(now, now.plus(next)), Ordering::Release);
     }
     Decision::no(decision::DENIED, wait.0.max(1), if first { left(level) } else { 0 }, basis)
 }
 
 /// How long the whole limit takes to yield `amount`: a guess that is honest when the share is still to come.
-fn as_if_alone(cold: &Cold, amount: Tokens) -> Nanos {
+pub(super) fn as_if_alone(cold: &Cold, amount: Tokens) -> Nanos {
     if amount == Tokens::ZERO {
         return Nanos::ZERO;
     }

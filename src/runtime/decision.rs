@@ -26,6 +26,10 @@ pub enum Basis {
     Allowed = 3,
     /// No share yet, or no more: the log has not been read, or cannot be written.
     NoShare = 4,
+    /// On nothing: a circuit breaker is open, and refuses unasked.
+    Breaker = 5,
+    /// The limit would have refused, but is in shadow mode.
+    Shadow = 6,
 }
 
 impl Basis {
@@ -36,6 +40,8 @@ impl Basis {
             2 => Basis::KeptShare,
             3 => Basis::Allowed,
             4 => Basis::NoShare,
+            5 => Basis::Breaker,
+            6 => Basis::Shadow,
             _ => Basis::Local,
         }
     }

@@ -2,18 +2,22 @@
 
 use super::clock::{self, Clock};
 use super::driver::Driver;
+use super::events::{Event, Events};
 use super::keys::{Place, Room, Stripe, STRIPES};
 use super::limit_of::LimitOf;
 use super::link::{Desk, Link};
 use super::report::{Metrics, Report};
+use super::rule::Rule;
 use super::slot::{self, KeyId};
 use super::validity::OwnValidity;
 use super::{fork, Basis};
-use crate::core::bucket::{Bucket, Refill};
-use crate::core::limit::{Limit, Outage};
+use crate::core::bucket::{Bucket, Refill, Saved};
+use crate::core::limit::{Kind, Limit, Outage};
+use crate::core::meter::Meter;
 use crate::core::placement::BucketId;
 use crate::core::units::{Nanos, Tokens, MILLISECOND};
 use crate::lock::{Mutex, MutexGuard};
+use crate::storage::lag::LagSource;
 use crate::storage::{LogStore, StorageInfo};
 use crate::{Error, ErrorKind};
 use std::collections::BTreeMap;
@@ -76,7 +80,12 @@ pub(super) struct Inner {
     link: Option<Link>,
     /// Stripes swept for want of room.
     swept: AtomicUsize,
+    events: Events,
+    lag_source: Option<Arc<dyn LagSource>>,
+    /// By limiter, why its lag cannot be measured.
+    lag_trouble: Mutex<BTreeMap<String, String>>,
     allowed: AtomicU64,
+    shadowed: AtomicU64,
     /// Permits granted and refused by keys that ended.
     ended_granted: AtomicU64,
     ended_refused: AtomicU64,
@@ -84,7 +93,13 @@ pub(super) struct Inner {
 
 impl Inner {
     /// A runtime with one user.
-    pub(super) fn new(clock: Clock, outage: Outage, keys_max: usize, link: Option<Link>) -> Result<Inner, Error> {
+    pub(super) fn new(
+        clock: Clock,
+        outage: Outage,
+        keys_max: usize,
+        link: Option<Link>,
+        lag_source: Option<Arc<dyn LagSource>>,
+    ) -> Result<Inner, Error> {
         clock::calibrate();
         fork::watch();
         let local = match &link {
@@ -108,7 +123,11 @@ impl Inner {
             local,
             link,
             swept: AtomicUsize::new(0),
+            events: Events::default(),
+            lag_source,
+            lag_trouble: Mutex::default(),
             allowed: AtomicU64::new(0),
+            shadowed: AtomicU64::new(0),
             ended_granted: AtomicU64::new(0),
             ended_refused: AtomicU64::new(0),
         })
@@ -116,6 +135,29 @@ impl Inner {
 
     pub(super) fn is_local(&self) -> bool {
         self.link.is_none()
+    }
+
+    /// What measures lags, if there is a Kafka to measure them in.
+    pub(super) fn lag_source(&self) -> Option<&Arc<dyn LagSource>> {
+        self.lag_source.as_ref()
+    }
+
+    /// The lag that the limiter `name` follows was measured, or why it could not be.
+    pub(super) fn hear_of_lag(&self, name: &str, trouble: Option<&String>) {
+        let mut all = self.lag_trouble.lock();
+        match trouble {
+            Some(trouble) => _ = all.insert(name.to_owned(), trouble.clone()),
+            None => _ = all.remove(name),
+        }
+    }
+
+    /// Why some lag cannot be measured.
+    pub(super) fn lag_trouble(&self) -> Option<String> {
+        self.lag_trouble.lock().first_key_value().map(|(name, why)| format!("limiter `{name}` keeps its pace: {why}"))
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -189,6 +231,7 @@ impl Inner {
             }
         }
         self.end_released();
+        self.events.close();
         confirmed
     }
 
@@ -208,25 +251,18 @@ impl Inner {
     }
 
     /// The limit of tier `tier` of the limiter `name`.
-    pub(super) fn limit(
-        &self,
-        name: &str,
-        tier: u32,
-        limit: Limit,
-        outage: Option<Outage>,
-    ) -> Result<Arc<LimitOf>, Error> {
+    pub(super) fn limit(&self, name: &str, tier: u32, rule: &Rule) -> Result<Arc<LimitOf>, Error> {
         self.check()?;
         check_name("limiter name", name)?;
-        let outage = outage.unwrap_or(self.outage);
         let place = (name.to_owned(), tier);
         let mut limits = self.limits.lock();
         let known = limits.get(&place);
-        if let Some(known) = known.filter(|known| known.is(limit, outage)) {
+        if let Some(known) = known.filter(|known| known.is(rule, self.outage)) {
             return Ok(known.clone());
         }
         if known.is_some_and(|known| Arc::strong_count(known) > 1) {
             let text =
-                format!("limiter `{name}` is open in this process with other numbers; use the same, or another name");
+                format!("limiter `{name}` is open in this process with other numbers or another enforcement; use the same, or another name");
             return Err(Error::new(ErrorKind::Argument, text));
         }
         if limits.len() >= LIMITERS_MAX {
@@ -238,7 +274,7 @@ impl Inner {
                 format!("{LIMITERS_MAX} limiters are open; `{name}` was not added. Use keys for values, not limiters");
             return Err(Error::new(ErrorKind::Capacity, text));
         }
-        let new = Arc::new(LimitOf::new(name, tier, limit, outage));
+        let new = Arc::new(LimitOf::new(name, tier, rule, self.outage, self.is_local()));
         if let Some(old) = limits.insert(place, new.clone()) {
             new.take_over(&old, self.clock.now());
         }
@@ -265,8 +301,11 @@ impl Inner {
                 let saved = if let Some(Place::Idle(saved)) = place { Some(saved) } else { None };
                 let now = self.clock.now();
                 let (validity, first) = match &self.local {
-                    Some(local) => (local.index(), stripe.bucket(saved, now)),
-                    None => (self.link.as_ref().map_or(0, Link::lobby), Bucket::empty(Tokens::ZERO, Refill::NONE, now)),
+                    Some(local) => (local.index(), local_meter(limit, &stripe, saved, now)),
+                    None => {
+                        let empty = Bucket::empty(Tokens::ZERO, Refill::NONE, now);
+                        (self.link.as_ref().map_or(0, Link::lobby), Meter::Bucket(empty))
+                    }
                 };
                 let Some(key) = slot::create(self, bucket, limit, value, validity, first) else {
                     if place.is_none() {
@@ -341,15 +380,25 @@ impl Inner {
                 link.release(key);
                 None
             }
-            None => slot::destroy(key.index()).filter(|bucket| !bucket.is_full()),
+            None if self.life() == Life::Open && self.must_stay(key) => {
+                return stripe.set(bucket, Place::Live { key, times: 0, used: true });
+            }
+            None => slot::destroy(key.index()).filter(|meter| !meter.is_full()).and_then(|meter| meter.save()),
         };
         match left {
-            Some(left) if self.life() == Life::Open => stripe.set(bucket, Place::Idle(left.save())),
+            Some(left) if self.life() == Life::Open => stripe.set(bucket, Place::Idle(left)),
             _ => {
                 stripe.remove(bucket);
                 self.room.give_back(1);
             }
         }
+    }
+
+    /// Whether a local key that nobody holds knows what cannot be remembered in a few bytes.
+    fn must_stay(&self, key: KeyId) -> bool {
+        let now = self.clock.now();
+        let look = |slot: &slot::Slot, cold: &mut slot::Cold| cold.settled(slot, now, |cold| cold.must_stay());
+        slot::get(key.index()).and_then(|slot| slot.with(key, look)).unwrap_or(false)
     }
 
     /// Gives a key back once.
@@ -379,6 +428,10 @@ impl Inner {
         self.allowed.fetch_add(permits, Ordering::Relaxed);
     }
 
+    pub(super) fn count_shadowed(&self, permits: u64) {
+        self.shadowed.fetch_add(permits, Ordering::Relaxed);
+    }
+
     /// Starts the background thread.
     pub(super) fn start(self: &Arc<Inner>, driver: Driver, storage: Box<dyn LogStore>) -> Result<(), Error> {
         self.link.as_ref().map_or(Ok(()), |link| link.start(driver, storage, Arc::downgrade(self)))
@@ -392,6 +445,10 @@ impl Inner {
     /// Changes a limit, for the whole fleet where it is shared. Waits until every partition has it, for at most `timeout`.
     pub(super) fn set_limit(&self, limit: &Arc<LimitOf>, new: Limit, timeout: Duration) -> Result<(), Error> {
         self.check()?;
+        if new.kind() != limit.configured.kind() {
+            let text = "a limit cannot become another kind: a token bucket stays one, and so does a sliding window";
+            return Err(Error::new(ErrorKind::Argument, text));
+        }
         let Some(link) = &self.link else {
             limit.change(new, self.clock.now());
             return Ok(());
@@ -419,6 +476,7 @@ impl Inner {
             permits_granted: self.ended_granted.load(Ordering::Relaxed),
             permits_refused: self.ended_refused.load(Ordering::Relaxed),
             permits_allowed: self.allowed.load(Ordering::Relaxed),
+            permits_shadowed: self.shadowed.load(Ordering::Relaxed),
             partitions_followed: report.partitions_followed.into(),
             sessions_valid: report.sessions_valid.into(),
             records_sent: report.agents.records_sent,
@@ -462,6 +520,12 @@ impl Inner {
         metrics
     }
 
+    /// The next event, waited for up to `timeout`.
+    pub(super) fn next_event(&self, timeout: Duration) -> Option<Event> {
+        self.check().ok()?;
+        self.events.next(timeout, || self.clock.now())
+    }
+
     /// What the driver last reported.
     pub(super) fn report(&self) -> Report {
         let link = self.link.as_ref().filter(|_| !self.is_of_another_process());
@@ -474,6 +538,15 @@ impl Inner {
             Some(_) => self.report().storage,
             None => StorageInfo { backend: "memory", ..StorageInfo::default() },
         }
+    }
+}
+
+/// The meter of a local key: what was kept of it, or a new one.
+fn local_meter(limit: &LimitOf, stripe: &Stripe, saved: Option<Saved>, now: Nanos) -> Meter {
+    let numbers = limit.local();
+    match (numbers.kind(), saved) {
+        (Kind::SlidingWindow, _) => Meter::alone(&numbers, limit.ppm(), now),
+        (Kind::TokenBucket, saved) => Meter::Bucket(stripe.bucket(saved, now)),
     }
 }
 

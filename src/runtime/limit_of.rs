@@ -1,13 +1,16 @@
 //! A limiter's limit, shared by all its keys.
 
 use super::keys::{Keys, Stripe};
+use super::rule::Rule;
 use super::slot;
+use crate::core::enforcement::Enforcement;
 use crate::core::fold::LimitNumbers;
-use crate::core::limit::{Limit, Outage};
+use crate::core::limit::{Kind, Limit, Outage};
+use crate::core::pace::{scaled, Pace, FULL};
 use crate::core::placement::{bucket_id, limit_id, BucketId};
 use crate::core::units::{Nanos, Rate, Tokens};
 use crate::lock::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 /// The limit of one tier, and whose it is.
@@ -18,25 +21,41 @@ pub(super) struct LimitOf {
     /// As configured in this process: what the log says wins.
     pub(super) configured: Limit,
     pub(super) outage: Outage,
+    pub(super) enforcement: Enforcement,
+    /// Refuses nothing.
+    pub(super) shadow: bool,
+    /// No other process has it.
+    pub(super) alone: bool,
     pub(super) limit_id: u128,
     /// What a local limit refills by now.
     local: Mutex<Limit>,
     rate: AtomicU64,
     burst: AtomicU64,
+    /// What of its rate it refills with just now.
+    ppm: AtomicU32,
+    pace: Mutex<Pace>,
     keys: Keys,
 }
 
 impl LimitOf {
-    pub(super) fn new(limiter: &str, tier: u32, configured: Limit, outage: Outage) -> LimitOf {
+    /// `alone`: no other process has it. `outage`: unless the rule says otherwise.
+    pub(super) fn new(limiter: &str, tier: u32, rule: &Rule, outage: Outage, alone: bool) -> LimitOf {
+        let configured = rule.limit;
+        let burst = if alone { configured.burst_alone() } else { configured.burst() };
         LimitOf {
             limiter: limiter.to_owned(),
             tier,
             configured,
-            outage,
+            outage: rule.outage.unwrap_or(outage),
+            enforcement: rule.enforcement,
+            shadow: rule.shadow,
+            alone,
             limit_id: limit_id(limiter, tier),
             local: Mutex::new(configured),
             rate: AtomicU64::new(configured.rate().0),
-            burst: AtomicU64::new(configured.burst().0),
+            burst: AtomicU64::new(burst.0),
+            ppm: AtomicU32::new(FULL),
+            pace: Mutex::default(),
             keys: Keys::default(),
         }
     }
@@ -55,7 +74,7 @@ impl LimitOf {
     pub(super) fn stripe(&self, bucket: BucketId) -> MutexGuard<'_, Stripe> {
         self.keys.stripe(bucket, || {
             let limit = self.local();
-            (limit.burst(), limit.refill())
+            (limit.burst(), scaled(limit.refill(), self.ppm()))
         })
     }
 
@@ -64,9 +83,30 @@ impl LimitOf {
         self.keys.take_over(&old.keys, self.configured.burst(), self.configured.refill(), now);
     }
 
-    /// Whether a limiter that is configured like this may use it.
-    pub(super) fn is(&self, configured: Limit, outage: Outage) -> bool {
-        (self.configured == configured || *self.local.lock() == configured) && self.outage == outage
+    /// Whether a limiter with this rule may use it; `outage`: unless the rule says otherwise.
+    pub(super) fn is(&self, rule: &Rule, outage: Outage) -> bool {
+        (self.configured == rule.limit || *self.local.lock() == rule.limit)
+            && self.outage == rule.outage.unwrap_or(outage)
+            && (self.enforcement, self.shadow) == (rule.enforcement, rule.shadow)
+    }
+
+    /// Whether a decision needs nothing but a local bucket.
+    pub(super) fn is_plain(&self) -> bool {
+        let refuses = matches!(self.enforcement, Enforcement::HardLimit | Enforcement::Throttling { .. });
+        self.alone && self.configured.kind() == Kind::TokenBucket && refuses && !self.shadow
+    }
+
+    /// The longest that a request may be delayed, if it is to be delayed at all.
+    pub(super) fn max_wait(&self) -> Option<Nanos> {
+        match self.enforcement {
+            Enforcement::Throttling { max_wait } => Some(max_wait),
+            _ => None,
+        }
+    }
+
+    /// What of its rate it refills with, in parts per million.
+    pub(super) fn ppm(&self) -> u32 {
+        self.ppm.load(Ordering::Relaxed)
     }
 
     /// The rate of the whole fleet, as far as this process knows.
@@ -95,13 +135,40 @@ impl LimitOf {
         self.burst.store(numbers.burst.0, Ordering::Relaxed);
     }
 
+    /// The lags between which its pace changes.
+    pub(super) fn thresholds(&self) -> Vec<u64> {
+        self.pace.lock().thresholds()
+    }
+
+    /// Lets `act` measure something, and follows the pace that comes of it. Answers whether the limit came to stand still,
+    /// or goes on after it did.
+    pub(super) fn measure(self: &Arc<LimitOf>, now: Nanos, act: impl FnOnce(&mut Pace)) -> Option<bool> {
+        // Two measurements at once would leave the buckets with the pace of the first.
+        let mut pace = self.pace.lock();
+        act(&mut pace);
+        let ppm = pace.ppm();
+        let before = self.ppm.swap(ppm, Ordering::Relaxed);
+        if ppm != before {
+            self.follow(now);
+        }
+        ((ppm == 0) != (before == 0)).then_some(ppm == 0)
+    }
+
     /// A local limit has these numbers from now on, and so have its buckets.
     pub(super) fn change(self: &Arc<LimitOf>, limit: Limit, now: Nanos) {
         *self.local.lock() = limit;
         self.rate.store(limit.rate().0, Ordering::Relaxed);
-        self.burst.store(limit.burst().0, Ordering::Relaxed);
+        self.burst.store(limit.burst_alone().0, Ordering::Relaxed);
+        self.follow(now);
+    }
+
+    /// Tells all buckets what the limit has changed to.
+    fn follow(self: &Arc<LimitOf>, now: Nanos) {
+        let limit = self.local();
+        // One that is being made just now has the old numbers: this waits for it.
+        drop(self.stripe(BucketId(0)));
         for mut stripe in self.keys.each() {
-            stripe.change(limit.burst(), limit.refill(), now);
+            stripe.change(limit.burst(), scaled(limit.refill(), self.ppm()), now);
             for key in stripe.live() {
                 if let Some(slot) = slot::get(key.index()) {
                     slot.with(key, |slot, cold| cold.change(slot, self, now));

@@ -4,12 +4,15 @@ use super::acquire;
 use super::decide::TIERS_MAX;
 use super::decision::Decision;
 use super::inner::Inner;
+use super::limit_of::LimitOf;
+use super::pacing::Watches;
 use super::path;
+use super::rule::Rule;
 use super::slot::KeyId;
 use super::tickets::{self, TicketId};
 use super::tiers::{self, InForce, Scope, Tier};
 use super::{by_value, release, status, KeyStatus, DROP_TIMEOUT};
-use crate::core::limit::{Limit, Outage};
+use crate::core::limit::Limit;
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +22,19 @@ use std::time::Duration;
 pub struct Limiter {
     inner: Arc<Inner>,
     tiers: Vec<InForce>,
+    watches: Watches,
 }
 
 impl Limiter {
-    pub(super) fn plain(
-        inner: &Arc<Inner>,
-        name: &str,
-        limit: Limit,
-        outage: Option<Outage>,
-    ) -> Result<Limiter, Error> {
-        let limit = inner.limit(name, 0, limit, outage)?;
+    pub(super) fn plain(inner: &Arc<Inner>, name: &str, rule: &Rule) -> Result<Limiter, Error> {
+        let limit = inner.limit(name, 0, rule)?;
         Limiter::open(inner, vec![InForce { name: name.to_owned(), scope: Scope::Plain, weight: 1, limit }])
     }
 
     pub(super) fn tiered(inner: &Arc<Inner>, name: &str, tiers: &[Tier]) -> Result<Limiter, Error> {
         tiers::check(tiers)?;
         let in_force = |(at, tier): (u32, &Tier)| {
-            let limit = inner.limit(name, at, tier.limit, tier.outage)?;
+            let limit = inner.limit(name, at, &tier.rule)?;
             let scope = tier.scope.clone().map_or(Scope::Everybody, Scope::Of);
             Ok(InForce { name: tier.name.clone(), scope, weight: tier.weight, limit })
         };
@@ -47,7 +46,7 @@ impl Limiter {
         if !inner.join() {
             return Err(Error::new(ErrorKind::Closed, super::inner::CLOSED));
         }
-        Ok(Limiter { inner: inner.clone(), tiers })
+        Ok(Limiter { inner: inner.clone(), tiers, watches: Watches::default() })
     }
 
     /// The key of a scope value: each value has a bucket of its own. Resolve once, then decide with it. With several tiers
@@ -125,6 +124,18 @@ impl Limiter {
         }
     }
 
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(super) fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    pub(super) fn limits(&self) -> impl Iterator<Item = &Arc<LimitOf>> {
+        self.tiers.iter().map(|tier| &tier.limit)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.tiers[0].limit.limiter
@@ -175,6 +186,7 @@ impl Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
+        self.watches.end(&self.inner, self.name());
         self.inner.leave(DROP_TIMEOUT);
     }
 }

@@ -11,17 +11,21 @@ mod deaths;
 mod decide;
 pub mod decision;
 mod driver;
+mod events;
 mod fork;
+mod guard;
 mod inner;
 mod keys;
 mod lifeline;
 mod limit_of;
 mod limiter;
 mod link;
+mod pacing;
 mod path;
 mod reading;
 mod registry;
 mod report;
+mod rule;
 mod slot;
 mod slots;
 mod snapshot;
@@ -33,15 +37,18 @@ mod waiters;
 
 pub use decide::TIERS_MAX;
 pub use decision::{Basis, Decision};
+pub use events::{Event, EventKind, EVENTS_MAX};
 pub use inner::{LIMITERS_MAX, NAME_MAX};
 pub use limiter::{Key, Limiter, Reservation};
+pub use pacing::LagUnit;
 pub use report::{Health, HealthState, KeyStatus, Metrics};
+pub use rule::Rule;
 pub use slot::{KeyId, SLOTS_MAX};
 pub use snapshot::snapshot_json;
 pub use tickets::{TicketId, TICKETS_MAX};
 pub use tiers::{Tier, SCOPES_MAX, WEIGHT_MAX};
 
-use crate::core::limit::{Limit, Outage};
+use crate::core::limit::Outage;
 use crate::core::placement::BucketId;
 use crate::storage::{LogStore, StorageEvent, StorageInfo};
 use crate::{Error, ErrorKind};
@@ -99,7 +106,7 @@ impl Runtime {
     /// # Errors
     /// `Capacity` when too many runtimes are open.
     pub fn local(options: &Options) -> Result<Runtime, Error> {
-        let inner = Inner::new(options.clock.clone(), options.outage, options.keys_max, None)?;
+        let inner = Inner::new(options.clock.clone(), options.outage, options.keys_max, None, None)?;
         Ok(Runtime { inner: Arc::new(inner), left: false })
     }
 
@@ -115,7 +122,7 @@ impl Runtime {
         let clock = options.clock.clone();
         let driver = Driver::new(far, clock.clone(), options.ttl, options.note.clone());
         let storage = open(events)?;
-        let inner = Arc::new(Inner::new(clock, options.outage, options.keys_max, Some(link))?);
+        let inner = Arc::new(Inner::new(clock, options.outage, options.keys_max, Some(link), storage.lag_source())?);
         inner.start(driver, storage)?;
         Ok(Runtime { inner, left: false })
     }
@@ -131,13 +138,12 @@ impl Runtime {
         Ok(Runtime { inner, left: false })
     }
 
-    /// A limiter. Shared by every process that opens the same name on the same topic. `outage`: what it does when the
-    /// log is away, `None` = what the runtime says.
+    /// A limiter, from a [`Limit`] or a [`Rule`]. Shared by every process that opens the same name on the same topic.
     ///
     /// # Errors
     /// `Argument` for a bad name, or when this process has the name open with other numbers; `Capacity`; `Closed`.
-    pub fn limiter(&self, name: &str, limit: Limit, outage: Option<Outage>) -> Result<Limiter, Error> {
-        Limiter::plain(&self.inner, name, limit, outage)
+    pub fn limiter(&self, name: &str, rule: impl Into<Rule>) -> Result<Limiter, Error> {
+        Limiter::plain(&self.inner, name, &rule.into())
     }
 
     /// A limiter that keeps several limits at once, at most [`TIERS_MAX`]: all of them give, or none does. Shared by every
@@ -165,13 +171,29 @@ impl Runtime {
                 Health { state: HealthState::Ok, message: "limits are local to this process".into() }
             }
             Life::Poisoned => Health { state: HealthState::Failed, message: inner::POISONED.into() },
-            Life::Open => self.inner.report().health(self.inner.policy()),
+            Life::Open => {
+                let health = self.inner.report().health(self.inner.policy());
+                match self.inner.lag_trouble() {
+                    Some(trouble) if health.state == HealthState::Ok => {
+                        let message = format!("{}, but {trouble}", health.message);
+                        Health { state: HealthState::Degraded, message }
+                    }
+                    _ => health,
+                }
+            }
         }
     }
 
     /// What the storage knows about itself.
     pub fn storage(&self) -> StorageInfo {
         self.inner.storage()
+    }
+
+    /// The next thing that a limit has to say beyond its decisions, waited for up to `timeout`; `None` if there is nothing, or
+    /// the runtime was closed. Backpressure ends while somebody waits here, or with the next grant. At most [`EVENTS_MAX`]
+    /// are kept.
+    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        self.inner.next_event(timeout)
     }
 
     /// Counters. Visits every live key: about a millisecond for ten thousand.
@@ -253,6 +275,7 @@ pub fn status(id: KeyId) -> Result<KeyStatus, Error> {
         granted: cold.granted,
         refused: cold.refused,
         waiting: u32::try_from(cold.waiters.len()).unwrap_or(u32::MAX),
+        pace_ppm: cold.limit.ppm(),
     })
 }
 

@@ -181,6 +181,8 @@ pub struct Metrics {
     pub permits_refused: u64,
     /// Of the granted, those without any share, in an outage, under the policy `allow`.
     pub permits_allowed: u64,
+    /// Of the granted, those that a limit in shadow mode would have refused.
+    pub permits_shadowed: u64,
     /// Waiting calls of `acquire` now.
     pub waiting: u64,
     /// Partitions of the log that are read.
@@ -241,6 +243,8 @@ pub struct KeyStatus {
     pub refused: u64,
     /// Waiting calls of `acquire` now.
     pub waiting: u32,
+    /// What of its rate it refills with now, in parts per million.
+    pub pace_ppm: u32,
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@
 //! ([`Cold::settle`]). Taking credit looks at no clock for the refill: a bucket that was settled earlier holds
 //! less than the truth, never more.
 
-use crate::core::bucket::{Bucket, Refill};
+use crate::core::enforcement::{Edge, Guard};
+use crate::core::meter::{Meter, Stamp};
+use crate::core::pace::scaled;
 use crate::core::placement::BucketId;
 use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
 use crate::lock::Mutex;
 use crate::runtime::arena::Arena;
-use crate::runtime::decide::Use;
+use crate::runtime::decide::{as_if_alone, Use};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
 use crate::runtime::waiters::Waiters;
@@ -83,7 +85,9 @@ pub(super) struct Cold {
     pub(super) limit: Arc<LimitOf>,
     /// The scope value, for people.
     pub(super) value: Box<str>,
-    bucket: Bucket,
+    pub(super) meter: Meter,
+    /// What the limit's enforcement remembers, if it remembers anything.
+    pub(super) guard: Option<Box<Guard>>,
     /// The credit as last paid out.
     paid_out: u64,
     pub(super) share: Share,
@@ -118,7 +122,7 @@ pub(super) fn create(
     limit: &Arc<LimitOf>,
     value: &str,
     validity: u32,
-    bucket: Bucket,
+    meter: Meter,
 ) -> Option<KeyId> {
     let index = SLOTS.take()?;
     let slot = get(index)?;
@@ -139,7 +143,8 @@ pub(super) fn create(
         bucket_id,
         limit: limit.clone(),
         value: value.into(),
-        bucket,
+        meter,
+        guard: Guard::remembers(&limit.enforcement).then(|| Box::new(Guard::new(&limit.enforcement))),
         paid_out: 0,
         share: if local { Share { rate: limit.rate(), burst: limit.burst() } } else { Share::NONE },
         waiters: Waiters::default(),
@@ -155,8 +160,8 @@ pub(super) fn create(
     Some(id)
 }
 
-/// Ends a key: its id is out of date from here on, and who waited for it is told. Answers what its bucket held.
-pub(super) fn destroy(index: u32) -> Option<Bucket> {
+/// Ends a key: its id is out of date from here on, and who waited for it is told. Answers what it counted.
+pub(super) fn destroy(index: u32) -> Option<Meter> {
     let slot = get(index)?;
     let mut guard = slot.cold.lock();
     let mut cold = guard.take()?;
@@ -168,7 +173,10 @@ pub(super) fn destroy(index: u32) -> Option<Bucket> {
     SLOTS.give_back(index);
     cold.owner.count_ended(cold.granted, cold.refused);
     cold.waiters.call_all();
-    Some(cold.bucket)
+    if cold.guard.as_ref().is_some_and(|guard| guard.is_under_pressure()) {
+        cold.owner.events().edge(Edge::PressureOff, &cold);
+    }
+    Some(cold.meter)
 }
 
 impl Slot {
@@ -245,7 +253,7 @@ impl Cold {
         let left = slot.credit.swap(self.id.tag(), Ordering::AcqRel) & CREDIT_MAX;
         let spent = Tokens(self.paid_out - left);
         self.paid_out = 0;
-        self.bucket.settle(now, spent);
+        self.meter.settle(now, spent);
         self.count_spent(spent);
         let refused = slot.refused.swap(0, Ordering::Relaxed);
         if refused > 0 {
@@ -253,9 +261,10 @@ impl Cold {
         }
     }
 
-    /// Lets the hot path spend what is there, unless somebody waits for it in front of others.
+    /// Lets the hot path spend what is there, unless somebody waits for it in front of others or each grant matters.
     pub(super) fn pay_out(&mut self, slot: &Slot) {
-        let credit = if self.waiters.is_empty() { self.bucket.level().0.min(CREDIT_MAX) } else { 0 };
+        let looks = self.guard.as_ref().is_some_and(|guard| guard.must_look());
+        let credit = if self.waiters.is_empty() && !looks { self.meter.credit().0.min(CREDIT_MAX) } else { 0 };
         self.paid_out = credit;
         slot.credit.store(self.id.tag() | credit, Ordering::Release);
     }
@@ -263,43 +272,74 @@ impl Cold {
     /// Takes `amount` out of the settled bucket.
     pub(super) fn take(&mut self, amount: Tokens, use_: Use) {
         let taken = match use_ {
-            Use::Spend => self.bucket.take(amount),
-            Use::Hold => self.bucket.hold(amount),
+            Use::Spend => self.meter.take(amount),
+            Use::Hold => self.meter.hold(amount),
         };
         if taken {
             self.count_spent(amount);
         }
     }
 
-    /// Ends the hold of `amount`, of which `spent` was used: the rest comes back, or what is beyond is owed.
-    pub(super) fn end_hold(&mut self, amount: Tokens, spent: Tokens) {
-        self.bucket.spend_held(amount.min(spent));
-        let back = self.bucket.give_back(amount - spent);
+    /// Ends the hold of `amount` since `stamp`, of which `spent` was used: the rest comes back, or what is beyond is owed.
+    pub(super) fn end_hold(&mut self, amount: Tokens, spent: Tokens, stamp: Stamp) {
+        let back = self.meter.end_hold(amount, spent, stamp);
         self.granted = self.granted.saturating_sub(back.whole());
         self.asked = self.asked - back;
-        let beyond = spent - amount;
-        if beyond > Tokens::ZERO {
-            self.bucket.overdraw(beyond);
-            self.count_spent(beyond);
-        }
+        self.count_spent(spent - amount);
     }
 
-    /// Takes on the numbers that a local limit has now: what was minted so far stays, up to the new burst.
+    /// Takes on the numbers that a local limit has now, or the pace of any: what was minted so far stays, up to the new
+    /// burst.
     pub(super) fn change(&mut self, slot: &Slot, limit: &Arc<LimitOf>, now: Nanos) {
         if !Arc::ptr_eq(&self.limit, limit) {
             return;
         }
-        let share = Share { rate: limit.rate(), burst: limit.burst() };
-        self.settled(slot, now, |cold| cold.reshape(slot, share, limit.local().refill()));
+        self.settled(slot, now, |cold| {
+            if limit.alone {
+                cold.share = Share { rate: limit.rate(), burst: limit.burst() };
+                slot.dry_until.store(0, Ordering::Release);
+                cold.meter.follow(&limit.local(), limit.ppm());
+            } else {
+                cold.reshape(slot, cold.share);
+            }
+        });
         self.waiters.call_first();
     }
 
     /// Gives the settled bucket another share, and returns what stood above its burst. What was foreseen of the old one,
     /// that nothing comes before some tick, does not hold any more.
-    pub(super) fn reshape(&mut self, slot: &Slot, share: Share, refill: Refill) -> Tokens {
+    pub(super) fn reshape(&mut self, slot: &Slot, share: Share) -> Tokens {
         self.share = share;
         slot.dry_until.store(0, Ordering::Release);
-        self.bucket.reshape(share.burst, refill)
+        self.meter.reshape(share.burst, scaled(share.refill(), self.limit.ppm()))
+    }
+
+    /// Nobody may be asking, for the pressure: whether it can end, or how long until somebody should look again.
+    pub(super) fn rest(&mut self, slot: &Slot, now: Nanos) -> Option<Nanos> {
+        self.settled(slot, now, |cold| {
+            let half = Tokens(cold.cap().0.div_ceil(2));
+            let half_of_all = Tokens(cold.limit.burst().0.div_ceil(2));
+            let patience = if cold.limit.ppm() == 0 { Nanos::NEVER } else { as_if_alone(cold, half_of_all) };
+            let (level, cap) = (cold.level(), cold.cap());
+            let guard = cold.guard.as_mut()?;
+            let edge = guard.rest(now, level, cap, patience);
+            let pressed = guard.is_under_pressure();
+            if let Some(edge) = edge {
+                cold.owner.events().edge(edge, cold);
+            }
+            pressed.then(|| cold.meter.wait_for(half).unwrap_or(patience).min(patience))
+        })
+    }
+
+    /// What a guard takes for all there could be.
+    pub(super) fn cap(&self) -> Tokens {
+        self.meter.cap().max(Tokens::permits(1))
+    }
+
+    /// Whether it has something to remember that does not fit into a few bytes.
+    pub(super) fn must_stay(&self) -> bool {
+        let kept = self.meter.save().is_some() && self.limit.ppm() > 0;
+        self.guard.as_ref().is_some_and(|guard| guard.must_look()) || !(kept || self.meter.is_full())
     }
 
     /// What was spent since the last settlement.
@@ -309,15 +349,7 @@ impl Cold {
 
     /// What is left, as of the last settlement.
     pub(super) fn level(&self) -> Tokens {
-        self.bucket.level()
-    }
-
-    pub(super) fn bucket(&self) -> &Bucket {
-        &self.bucket
-    }
-
-    pub(super) fn bucket_mut(&mut self) -> &mut Bucket {
-        &mut self.bucket
+        self.meter.level()
     }
 
     pub(super) fn count_spent(&mut self, spent: Tokens) {
@@ -364,7 +396,7 @@ mod tests {
         let open = || crate::Runtime::local(&crate::Options::default()).unwrap();
         let (broken, sound) = (open(), open());
         let limit = crate::Limit::token_bucket(1, Nanos::from_secs(1), 5).unwrap();
-        let keys = [&broken, &sound].map(|runtime| runtime.limiter("x", limit, None).unwrap().key_id("").unwrap());
+        let keys = [&broken, &sound].map(|runtime| runtime.limiter("x", limit).unwrap().key_id("").unwrap());
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
         let slot = get(keys[0].index()).unwrap();

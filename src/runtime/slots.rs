@@ -42,8 +42,8 @@ impl Buckets for Slots {
         Slots::at(bucket, now, |cold, _| {
             let largest = std::mem::take(&mut cold.largest_refused).max(cold.waiters.first_amount());
             Usage {
-                level: cold.bucket().level(),
-                full: cold.bucket().is_full(),
+                level: cold.level(),
+                full: cold.meter.is_full(),
                 asked: std::mem::take(&mut cold.asked),
                 refused: std::mem::take(&mut cold.is_refused) || !cold.waiters.is_empty(),
                 largest,
@@ -53,8 +53,8 @@ impl Buckets for Slots {
 
     fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         let waited_for = Slots::at(bucket, now, |cold, slot| {
-            cold.reshape(slot, share, share.refill());
-            cold.bucket_mut().put(arrived);
+            cold.reshape(slot, share);
+            cold.meter.put(arrived);
             !cold.waiters.is_empty()
         });
         if waited_for {
@@ -63,7 +63,7 @@ impl Buckets for Slots {
     }
 
     fn shrink(&mut self, bucket: BucketRef, now: Nanos, share: Share) -> Tokens {
-        Slots::at(bucket, now, |cold, slot| cold.reshape(slot, share, share.refill()))
+        Slots::at(bucket, now, |cold, slot| cold.reshape(slot, share))
     }
 
     fn forfeit(&mut self, bucket: BucketRef, now: Nanos) {

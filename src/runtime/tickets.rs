@@ -4,14 +4,15 @@
 //! was used or cancelled, which gives all of it back. An ended ticket is out of date for ever.
 
 use super::arena::Arena;
-use super::decide::{count_refused, decide, enter, Site, Use};
-use super::decision::{self, Decision};
+use super::decide::{count_refused, decide, enter, Site, Use, TIERS_MAX};
+use super::decision::{self, Basis, Decision};
 use super::path::{self, Parts};
 use super::slot::KeyId;
-use super::wait::{ask_and_join, leave, turn};
+use super::wait::{self, ask_and_join, leave, turn};
 use super::waiters::Waiter;
 use super::{clock, fork};
-use crate::core::units::{Nanos, Tokens};
+use crate::core::meter::Stamp;
+use crate::core::units::Nanos;
 use crate::lock::{Mutex, MutexGuard};
 use crate::{Error, ErrorKind};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -41,6 +42,34 @@ struct Ticket {
     permits: u64,
     /// `None` once the permits are held.
     line: Option<Line>,
+    hold: Hold,
+}
+
+/// What is held: since when, on the clock of each tier's meter, and by which tiers, a bit for each.
+#[derive(Clone, Copy, Default)]
+struct Hold {
+    since: [Stamp; TIERS_MAX],
+    tiers: u8,
+}
+
+impl Hold {
+    /// What was just taken.
+    fn taken(site: &mut Site<'_>) -> Hold {
+        let mut hold = Hold { tiers: site.took, ..Hold::default() };
+        for (at, since) in site.each().zip(&mut hold.since) {
+            *since = at.cold.meter.stamp();
+        }
+        hold
+    }
+
+    /// Ends it: `used` permits of it were used.
+    fn end(&self, site: &mut Site<'_>, used: u64) {
+        for (tier, (at, since)) in site.each().zip(self.since).enumerate() {
+            if self.tiers >> tier & 1 == 1 {
+                at.cold.end_hold(at.amount, at.cost(used), since);
+            }
+        }
+    }
 }
 
 /// A place in line.
@@ -62,20 +91,23 @@ pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, Ticket
     let max_wait = clock::nanos(max_wait);
     let entered = with_site(&key, permits, |site| {
         let decision = decide(site, None, Use::Hold);
-        if decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
-            if !decision.is_granted() {
-                count_refused(site, decision);
-            }
-            return Ok((decision, None));
+        let max_wait = wait::max_wait(site).map_or(max_wait, |longest| longest.min(max_wait));
+        if decision.is_granted() {
+            return Ok((decision, Some(Hold::taken(site)), None));
+        }
+        let unasked = decision.basis() == Basis::Breaker;
+        if unasked || decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
+            count_refused(site, decision);
+            return Ok((decision, None, None));
         }
         let waiter = Arc::new(Waiter::reservation(site.now.plus(Nanos(decision.retry_after_ns))));
         ask_and_join(site, &waiter, decision.tier)?;
         let line = Line { waiter, tier: decision.tier, deadline: site.now.plus(max_wait) };
-        Ok((Decision { status: decision::PENDING, ..decision }, Some(line)))
+        Ok((Decision { status: decision::PENDING, ..decision }, None, Some(line)))
     });
-    let (decision, line) = entered.unwrap_or_else(|kind| (Decision::failed(kind), None));
-    let lives = decision.is_granted() || line.is_some();
-    let ticket = if lives { open(Ticket { key, permits, line }) } else { None };
+    let (decision, hold, line) = entered.unwrap_or_else(|kind| (Decision::failed(kind), None, None));
+    let lives = hold.is_some() || line.is_some();
+    let ticket = if lives { open(Ticket { key, permits, hold: hold.unwrap_or_default(), line }) } else { None };
     if ticket.is_none() {
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
@@ -91,15 +123,15 @@ pub fn poll(id: TicketId) -> Decision {
         let turn = with_site(&ticket.key, ticket.permits, |site| {
             let (decision, over) = turn(site, &line.waiter, line.tier, Use::Hold, site.now >= line.deadline)?;
             if over {
-                return Ok((decision, true));
+                return Ok((decision, true, Hold::taken(site)));
             }
             line.tier = decision.tier;
             line.waiter.looks_at(site.now.plus(Nanos(decision.retry_after_ns)));
-            Ok((Decision { status: decision::PENDING, ..decision }, false))
+            Ok((Decision { status: decision::PENDING, ..decision }, false, Hold::default()))
         });
-        let (decision, over) = turn.unwrap_or_else(|kind| (Decision::failed(kind), true));
+        let (decision, over, hold) = turn.unwrap_or_else(|kind| (Decision::failed(kind), true, Hold::default()));
         if decision.is_granted() {
-            ticket.line = None;
+            (ticket.line, ticket.hold) = (None, hold);
         }
         Ok((decision, over && !decision.is_granted()))
     });
@@ -124,7 +156,7 @@ pub fn cancel(id: TicketId) -> Result<(), Error> {
     let _ = with_site(&ticket.key, ticket.permits, |site| {
         match &ticket.line {
             Some(line) => leave(site, &line.waiter, line.tier, false),
-            None => site.each().for_each(|at| at.cold.end_hold(at.amount, Tokens::ZERO)),
+            None => ticket.hold.end(site, 0),
         }
         Ok(())
     });
@@ -145,7 +177,7 @@ pub fn settle(id: TicketId, used: u64) -> Result<(), Error> {
     })?;
     let ticket = close(id)?;
     let _ = with_site(&ticket.key, ticket.permits, |site| {
-        site.each().for_each(|at| at.cold.end_hold(at.amount, at.cost(used)));
+        ticket.hold.end(site, used);
         Ok(())
     });
     Ok(())

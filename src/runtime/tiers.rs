@@ -3,7 +3,7 @@
 use super::decide::TIERS_MAX;
 use super::inner::{check_value, NAME_MAX};
 use super::limit_of::LimitOf;
-use crate::core::limit::{Limit, Outage};
+use super::rule::Rule;
 use crate::{Error, ErrorKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,18 +20,16 @@ pub struct Tier {
     pub name: String,
     /// The dimension whose every value has a bucket of its own, such as `topic`; `None` = one bucket for everybody.
     pub scope: Option<String>,
-    /// Rate and burst of each bucket.
-    pub limit: Limit,
-    /// What it does when the log is away, unless as the runtime says.
-    pub outage: Option<Outage>,
+    /// Rate and burst of each bucket, and what happens when they are reached.
+    pub rule: Rule,
     /// What one permit costs here; 1 to [`WEIGHT_MAX`].
     pub weight: u64,
 }
 
 impl Tier {
     /// A tier with one bucket for everybody.
-    pub fn new(name: &str, limit: Limit) -> Tier {
-        Tier { name: name.to_owned(), scope: None, limit, outage: None, weight: 1 }
+    pub fn new(name: &str, rule: impl Into<Rule>) -> Tier {
+        Tier { name: name.to_owned(), scope: None, rule: rule.into(), weight: 1 }
     }
 
     /// The same with a bucket for each value of `dimension`.

@@ -18,18 +18,27 @@ const TIMEOUT_MAX: Nanos = Nanos::from_secs(365 * 86_400);
 /// Takes `permits`, which were refused just now by `refusal`, waiting for them up to `timeout` behind those who came
 /// earlier.
 pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Decision) -> Decision {
-    let timeout = clock::nanos(timeout).min(TIMEOUT_MAX);
-    let deadline = clock::boot_time().plus(timeout);
+    let mut timeout = clock::nanos(timeout).min(TIMEOUT_MAX);
+    let start = clock::boot_time();
     let waiter = Arc::new(Waiter::thread());
     let joined = enter(parts, permits, |site| {
+        match max_wait(site) {
+            Some(longest) if refusal.retry_after_ns > longest.0 => return Ok(false),
+            Some(longest) => timeout = timeout.min(longest),
+            None => {}
+        }
         let Some(at) = site.at(refusal.tier) else { return Err(ErrorKind::Stale) };
         // The refusal has counted as asked for what is now waited for; it is no refusal yet.
         at.cold.refused = at.cold.refused.saturating_sub(at.amount.whole());
-        join(site, &waiter, refusal.tier)
+        join(site, &waiter, refusal.tier)?;
+        Ok(true)
     });
-    if let Err(kind) = joined.unwrap_or_else(Err) {
-        return Decision::failed(kind);
+    match joined.unwrap_or_else(Err) {
+        Ok(true) => {}
+        Ok(false) => return refusal,
+        Err(kind) => return Decision::failed(kind),
     }
+    let deadline = start.plus(timeout);
     let mut tier = refusal.tier;
     loop {
         let turn = enter(parts, permits, |site| {
@@ -62,6 +71,11 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
         };
         waiter.sleep(nap.min(left));
     }
+}
+
+/// The longest that a request may be delayed, where one of the limits says so.
+pub(super) fn max_wait(site: &mut Site<'_>) -> Option<Nanos> {
+    site.each().filter_map(|at| at.cold.limit.max_wait()).min()
 }
 
 /// One look of who stands in the line of `tier`, and whether it was the last: granted, refused for good, or too `late`.

@@ -21,7 +21,7 @@ fn open(address: &str, topic: &str) -> Runtime {
 }
 
 fn limiter(runtime: &Runtime) -> Limiter {
-    runtime.limiter("many", Limit::token_bucket(BURST, DAY, BURST).unwrap(), None).unwrap()
+    runtime.limiter("many", Limit::token_bucket(BURST, DAY, BURST).unwrap()).unwrap()
 }
 
 fn first_grant(key: &Key) {

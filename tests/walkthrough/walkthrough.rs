@@ -43,7 +43,7 @@ pub fn walk(out: &mut impl Write) -> Result<()> {
     writeln!(out, "storage: {}, shared: {shared}, persistent: {persistent}", storage.backend)?;
 
     let limit = Limit::token_bucket(5, Nanos::from_secs(1), 5).map_err(std::io::Error::other)?;
-    let limiter = runtime.limiter("walkthrough", limit, None).map_err(std::io::Error::other)?;
+    let limiter = runtime.limiter("walkthrough", limit).map_err(std::io::Error::other)?;
     let (permits, burst) = (limit.permits(), limit.burst().whole());
     writeln!(out, "limiter {:?}: {permits} permits per 1000 ms, burst {burst}", limiter.name())?;
     let id: KeyId = limiter.key_id("tenant-1").map_err(std::io::Error::other)?;

@@ -93,7 +93,7 @@ pub fn run(args: &WorkerArgs) -> Result<ExitCode, Failure> {
     let limit = args.limit.limit()?;
     let config = args.config()?;
     let done = Runtime::open(&config).map_err(Failure::from).and_then(|runtime| {
-        let limiter = runtime.limiter(&args.limiter, limit, None)?;
+        let limiter = runtime.limiter(&args.limiter, limit)?;
         let key = limiter.key(&args.key)?;
         let records_sent = work(args, &runtime, &key)?;
         drop((key, limiter));
