@@ -14,6 +14,8 @@
 //                                                {"topic", tidegate::Limit::per_second(1000), "topic"}});
 //   tidegate::Key key = limiter.key({{"topic", "orders"}});
 //
+// Otherwise than by refusing, and told of: Limit::per_second(1000).backpressure(), then runtime.next_event(1s).
+//
 // What opens, makes or changes something throws tidegate::Error; what decides never throws, never allocates and answers
 // with a Decision. Everything may be moved, nothing copied; any order of destruction is legal. What the functions do in
 // detail, and what they cost, tidegate.h says.
@@ -28,6 +30,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -111,6 +114,7 @@ class Decision {
   unsigned tier() const noexcept { return raw_.tier; }
   // TIDEGATE_BASIS_*
   unsigned basis() const noexcept { return raw_.basis; }
+  const tidegate_decision_t &raw() const noexcept { return raw_; }
 
  private:
   tidegate_decision_t raw_;
@@ -157,6 +161,18 @@ class ManualClock {
   detail::Handle<tidegate_clock_t, tidegate_clock_free> handle_;
 };
 
+// Something that a limit has to say beyond its decisions.
+struct Event {
+  // TIDEGATE_EVENT_*
+  unsigned kind;
+  std::string limiter;
+  unsigned tier;
+  // The scope value of the bucket, empty for what concerns all of them.
+  std::string value;
+  // Events before this one that were dropped because nobody took them.
+  std::uint64_t dropped;
+};
+
 // Storage, background thread and clock. The last handle, of it or of its limiters, closes it.
 class Runtime {
  public:
@@ -190,6 +206,18 @@ class Runtime {
     return {state, detail::take(text)};
   }
 
+  // The next event of its limits, waited for up to `timeout`.
+  std::optional<Event> next_event(Nanoseconds timeout) const {
+    tidegate_event_t *raw = nullptr;
+    detail::check([&](tidegate_error_t **error) {
+      return tidegate_runtime_next_event(handle_.get(), detail::nanos(timeout), &raw, error);
+    });
+    const detail::Handle<tidegate_event_t, tidegate_event_free> event(raw);
+    if (event == nullptr) return std::nullopt;
+    return Event{tidegate_event_kind(raw), tidegate_event_limiter(raw), tidegate_event_tier(raw), tidegate_event_value(raw),
+                 tidegate_event_dropped(raw)};
+  }
+
   tidegate_runtime_t *get() const noexcept { return handle_.get(); }
 
  private:
@@ -205,26 +233,75 @@ class Runtime {
   detail::Handle<tidegate_runtime_t, close_quietly> handle_;
 };
 
-// `permits` per `period`, at most `burst` at once (0 = as many as `permits`).
+// `permits` per `period`, and what happens where they are reached: see tidegate_limit_t.
 struct Limit {
   std::uint64_t permits;
   Nanoseconds period;
+  // Most at once; 0 = as many as `permits`, of a sliding window a tenth of them.
   std::uint64_t burst = 0;
   // TIDEGATE_OUTAGE_*
   std::uint32_t on_outage = TIDEGATE_OUTAGE_DEFAULT;
+  // TIDEGATE_LIMIT_*
+  std::uint32_t kind = TIDEGATE_LIMIT_TOKEN_BUCKET;
+  // TIDEGATE_MODE_*
+  std::uint32_t mode = TIDEGATE_MODE_ENFORCE;
+  // TIDEGATE_ENFORCE_* and its numbers.
+  std::uint32_t enforcement = TIDEGATE_ENFORCE_HARD_LIMIT;
+  std::uint32_t breaker_threshold = 0;
+  Nanoseconds max_wait{};
+  Nanoseconds open_for{};
 
   static Limit per_second(std::uint64_t permits, std::uint64_t burst = 0) { return {permits, std::chrono::seconds(1), burst}; }
   static Limit per_minute(std::uint64_t permits, std::uint64_t burst = 0) { return {permits, std::chrono::minutes(1), burst}; }
   static Limit per_hour(std::uint64_t permits, std::uint64_t burst = 0) { return {permits, std::chrono::hours(1), burst}; }
+  // At most `permits` in any `period`, wherever it begins.
+  static Limit sliding_window(std::uint64_t permits, Nanoseconds period, std::uint64_t burst = 0) {
+    Limit limit{permits, period, burst};
+    limit.kind = TIDEGATE_LIMIT_SLIDING_WINDOW;
+    return limit;
+  }
+
+  // The same, delaying instead of refusing.
+  Limit throttling(Nanoseconds longest) const {
+    Limit limit = *this;
+    limit.enforcement = TIDEGATE_ENFORCE_THROTTLING;
+    limit.max_wait = longest;
+    return limit;
+  }
+  // The same, telling Runtime::next_event() when refusals begin and end.
+  Limit backpressure() const {
+    Limit limit = *this;
+    limit.enforcement = TIDEGATE_ENFORCE_BACKPRESSURE;
+    return limit;
+  }
+  // The same, refusing unasked for a while after `threshold` refusals in a row.
+  Limit circuit_breaker(std::uint32_t threshold, Nanoseconds open) const {
+    Limit limit = *this;
+    limit.enforcement = TIDEGATE_ENFORCE_CIRCUIT_BREAKER;
+    limit.breaker_threshold = threshold;
+    limit.open_for = open;
+    return limit;
+  }
+  // The same, refusing nothing.
+  Limit shadow() const {
+    Limit limit = *this;
+    limit.mode = TIDEGATE_MODE_SHADOW;
+    return limit;
+  }
 
   tidegate_limit_t raw() const noexcept {
     tidegate_limit_t raw{};
     raw.struct_size = sizeof raw;
-    raw.kind = TIDEGATE_LIMIT_TOKEN_BUCKET;
+    raw.kind = kind;
     raw.permits = permits;
     raw.period_ns = detail::nanos(period);
     raw.burst = burst;
     raw.on_outage = on_outage;
+    raw.mode = mode;
+    raw.enforcement = enforcement;
+    raw.breaker_threshold = breaker_threshold;
+    raw.max_wait_ns = detail::nanos(max_wait);
+    raw.open_for_ns = detail::nanos(open_for);
     return raw;
   }
 };
@@ -429,6 +506,37 @@ class Limiter {
     });
   }
 
+  // Stands still from a lag above the first until one of the second or less.
+  void pause_on_lag(std::uint64_t above, std::uint64_t below) const {
+    detail::check([&](tidegate_error_t **error) { return tidegate_limiter_pause_on_lag(handle_.get(), above, below, error); });
+  }
+  // Slows down from one lag to another, to `floor_ppm` parts per million.
+  void slow_on_lag(std::uint64_t from, std::uint64_t to, std::uint32_t floor_ppm) const {
+    detail::check([&](tidegate_error_t **error) {
+      return tidegate_limiter_slow_on_lag(handle_.get(), from, to, floor_ppm, error);
+    });
+  }
+  void observe_lag(std::uint64_t lag) const {
+    detail::check([&](tidegate_error_t **error) { return tidegate_limiter_observe_lag(handle_.get(), lag, error); });
+  }
+  // Measures the lag of a consumer group in Kafka; `topics` with commas between them, "" = all that it reads.
+  void watch_lag(std::string_view group, std::string_view topics, std::uint32_t unit, Nanoseconds every) const {
+    detail::check([&](tidegate_error_t **error) {
+      return tidegate_limiter_watch_lag(handle_.get(), group.data(), group.size(), topics.data(), topics.size(), unit,
+                                        detail::nanos(every), error);
+    });
+  }
+  // Finds the rate that what is behind the limit bears, from the outcomes of calls.
+  void adapt(std::uint32_t floor_ppm, std::uint32_t step_ppm, std::uint32_t cut_ppm, Nanoseconds every) const {
+    const tidegate_adaptive_t raw{sizeof(tidegate_adaptive_t), floor_ppm, step_ppm, cut_ppm, detail::nanos(every)};
+    detail::check([&](tidegate_error_t **error) { return tidegate_limiter_adapt(handle_.get(), &raw, error); });
+  }
+  void observe_outcome(bool overloaded) const {
+    detail::check([&](tidegate_error_t **error) {
+      return tidegate_limiter_observe_outcome(handle_.get(), overloaded ? 1 : 0, error);
+    });
+  }
+
   tidegate_limiter_t *get() const noexcept { return handle_.get(); }
 
  private:
@@ -453,6 +561,16 @@ class Limiter {
 inline void try_acquire(const std::uint64_t *keys, const std::uint64_t *permits, std::uint32_t count,
                         tidegate_decision_t *decisions) {
   detail::check(tidegate_keys_try_acquire(keys, permits, count, decisions));
+}
+
+// The HTTP header fields of a decision, each as a line "Name: value\r\n".
+inline std::string headers(std::string_view name, const Limit &limit, const Decision &decision) {
+  const tidegate_limit_t raw = limit.raw();
+  tidegate_text_t *text = nullptr;
+  detail::check([&](tidegate_error_t **error) {
+    return tidegate_headers_format(name.data(), name.size(), &raw, &decision.raw(), &text, error);
+  });
+  return detail::take(text);
 }
 
 }  // namespace tidegate

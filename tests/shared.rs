@@ -452,3 +452,45 @@ fn a_reservation_of_a_shared_limit_is_granted_when_the_share_comes_and_given_bac
     });
     assert!(granted <= 500 + 20, "{granted}");
 }
+
+#[test]
+fn processes_that_share_a_window_let_no_more_through_in_any_span_than_it_says() {
+    let hub = MemoryHub::new(1);
+    let runtimes = [join(&hub, Duration::from_secs(15)), join(&hub, Duration::from_secs(15))];
+    let span = Duration::from_millis(500);
+    let window = Limit::sliding_window(100, Nanos(500_000_000), 20).unwrap();
+    let keys = runtimes.each_ref().map(|runtime| runtime.limiter("window", window).unwrap().key("").unwrap());
+    let start = Instant::now();
+    let mut granted = Vec::new();
+    while start.elapsed() < 4 * span {
+        for key in &keys {
+            let before = start.elapsed();
+            if key.try_acquire(1).is_granted() {
+                granted.push((before, start.elapsed()));
+            }
+        }
+    }
+    // Each was granted at some moment between the two: counted is what certainly fell into one span.
+    let most =
+        granted.iter().map(|(_, first)| granted.iter().filter(|(b, a)| b >= first && *a < *first + span).count());
+    let most = most.max().unwrap_or(0);
+    assert!(most <= 100, "{most} in one span");
+    assert!(granted.len() >= 200, "only {} in four spans", granted.len());
+}
+
+#[test]
+fn a_share_stands_still_with_its_consumers_lag_and_goes_on_with_it() {
+    let runtime = join(&MemoryHub::new(1), Duration::from_secs(15));
+    let limiter = limiter(&runtime, 1_000, 10, Outage::KeepShare);
+    let key = limiter.key("k").unwrap();
+    limiter.pause_on_lag(100, 10).unwrap();
+    hold(&key, 10);
+    limiter.observe_lag(101).unwrap();
+    take_all(&key);
+    let start = Instant::now();
+    let refused =
+        std::iter::repeat_with(|| key.try_acquire(1)).take_while(|_| start.elapsed() < Duration::from_millis(100));
+    assert!(refused.into_iter().all(|decision| decision.status == DENIED), "a hundred permits were due");
+    limiter.observe_lag(10).unwrap();
+    until("the share refills again", || key.try_acquire(1).is_granted());
+}

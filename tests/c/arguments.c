@@ -181,9 +181,15 @@ TEST(a_limit_out_of_range_is_refused_with_the_field) {
   limit.ours.field = (value);                                  \
   REFUSED(create_sized(runtime, &limit, ours, &error), part)
   BAD(kind, 0, "limit.kind");
-  BAD(kind, 2, "limit.kind");
+  BAD(kind, 3, "limit.kind");
   BAD(on_outage, 4, "limit.on_outage");
-  BAD(reserved, 1, "limit.reserved");
+  BAD(mode, 2, "limit.mode");
+  BAD(enforcement, 4, "limit.enforcement");
+  BAD(enforcement, TIDEGATE_ENFORCE_THROTTLING, "limit.max_wait_ns");
+  BAD(max_wait_ns, 1, "limit.max_wait_ns");
+  BAD(enforcement, TIDEGATE_ENFORCE_CIRCUIT_BREAKER, "limit.open_for_ns");
+  BAD(breaker_threshold, 1, "limit.breaker_threshold");
+  BAD(open_for_ns, 1, "limit.open_for_ns");
   BAD(permits, 0, "permit");
   BAD(permits, UINT64_MAX, "");
   BAD(period_ns, 0, "period");

@@ -81,6 +81,39 @@ void a_ticket_that_goes_out_of_scope_gives_its_place_back() {
   CHECK(!key.reserve(1, 0ns));
 }
 
+void limits_can_do_more_than_refuse() {
+  Stopped stopped;
+  tidegate::Limiter pressed(stopped.runtime, "pressed", Limit::per_second(10).backpressure());
+  CHECK(pressed.key("a").try_acquire(10) && !pressed.try_acquire("a") && pressed.key("b").try_acquire());
+  const auto event = stopped.runtime.next_event(0ns);
+  CHECK(event && event->kind == TIDEGATE_EVENT_PRESSURE_ON && event->limiter == "pressed" && event->value == "a");
+  CHECK(!stopped.runtime.next_event(0ns));
+  stopped.clock.advance(500ms);
+  CHECK(stopped.runtime.next_event(0ns)->kind == TIDEGATE_EVENT_PRESSURE_OFF);
+
+  const Limit window = Limit::sliding_window(2, 1s);
+  tidegate::Limiter limiter(stopped.runtime, "window", window.shadow());
+  tidegate::Key key = limiter.key();
+  CHECK(key.try_acquire(2) && key.try_acquire().basis() == TIDEGATE_BASIS_SHADOW);
+  CHECK(tidegate::headers("api", window, key.peek()).find("RateLimit-Policy: \"api\";q=2;w=1\r\n") == 0);
+
+  tidegate::Limiter slow(stopped.runtime, "slow", Limit::per_second(10, 10).throttling(1s));
+  slow.pause_on_lag(100, 10);
+  slow.slow_on_lag(0, 100, 0);
+  slow.observe_lag(50);
+  slow.adapt(100000, 50000, 300000, 1s);
+  slow.observe_outcome(true);
+  CHECK(slow.key().status().pace_ppm == 500000);
+  tidegate::Limiter breaker(stopped.runtime, "breaker", Limit::per_second(1).circuit_breaker(1, 5s));
+  CHECK(breaker.key().try_acquire(1) && !breaker.try_acquire("", 1));
+  try {
+    slow.watch_lag("group", "", TIDEGATE_LAG_RECORDS, 1s);
+    CHECK(false);
+  } catch (const tidegate::Error &error) {
+    CHECK(error.status() == TIDEGATE_E_CONFIG);
+  }
+}
+
 void keys_that_were_moved_are_released_once() {
   Stopped stopped;
   tidegate::Limiter limiter(stopped.runtime, "moves", Limit::per_second(10));
@@ -113,6 +146,7 @@ int main() {
   a_key_decides_and_time_brings_permits_back();
   tiers_take_from_all_or_none_and_a_context_can_lack_nothing();
   a_ticket_that_goes_out_of_scope_gives_its_place_back();
+  limits_can_do_more_than_refuse();
   keys_that_were_moved_are_released_once();
   what_is_wrong_in_a_configuration_is_thrown();
 }

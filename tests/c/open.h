@@ -23,7 +23,7 @@ static inline tidegate_runtime_t *open_noted(const char *note) {
 }
 
 static inline tidegate_limit_t per_second(uint64_t permits, uint64_t burst) {
-  tidegate_limit_t limit = {sizeof limit, TIDEGATE_LIMIT_TOKEN_BUCKET, permits, 1000 * TIDEGATE_MS, burst, 0, 0};
+  tidegate_limit_t limit = {sizeof limit, TIDEGATE_LIMIT_TOKEN_BUCKET, permits, 1000 * TIDEGATE_MS, burst, 0, 0, 0, 0, 0, 0};
   return limit;
 }
 
