@@ -25,7 +25,8 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
     let until = validity.until_ticks();
     // What is valid for ever needs no clock: most of the cost of a decision. Zero permits and amounts that would overflow
     // are looked at slowly.
-    if (until == u64::MAX || clock::ticks() < until) && permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
+    let mut now = if until == u64::MAX { 0 } else { clock::ticks() };
+    if now < until && permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
         let word = match slot.take_credit(id.tag(), permits * PERMIT) {
             Ok(left) => {
                 if let Some(out) = out {
@@ -35,7 +36,7 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
             }
             Err(word) => word,
         };
-        let now = clock::ticks();
+        now = if until == u64::MAX { clock::ticks() } else { now };
         if let (true, true, Some(dry)) = (permits == 1, word & !CREDIT_MAX == id.tag(), slot.dry_after(now)) {
             slot.refused.fetch_add(1, Ordering::Relaxed);
             if let Some(out) = out {

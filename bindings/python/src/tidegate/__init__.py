@@ -13,7 +13,8 @@ Without "bootstrap.servers" limits hold for this process alone.
 from . import _abi
 from ._clock import ManualClock
 from ._decision import Decision
-from ._enums import Basis, Feature, HealthState, Outage, Status, Storage
+from ._enforcement import Backpressure, CircuitBreaker, Enforcement, HardLimit, Throttling
+from ._enums import Basis, EventKind, Feature, HealthState, LagUnit, LimitKind, Outage, Status, Storage
 from ._errors import (
     ArgumentError,
     CapacityError,

@@ -9,14 +9,15 @@ PATH, _waiting, _quick = _load.load()
 _missing: List[str] = []
 
 FOREVER = 2**64 - 1
-TOKEN_BUCKET = 1
+MODE_ENFORCE, MODE_SHADOW = 0, 1
 TIERS_MAX, SCOPES_MAX = 8, 64
 
 
 class Limit(Structure):
     _fields_ = [
         ("struct_size", c_uint32), ("kind", c_uint32), ("permits", c_uint64), ("period_ns", c_uint64),
-        ("burst", c_uint64), ("on_outage", c_uint32), ("reserved", c_uint32),
+        ("burst", c_uint64), ("on_outage", c_uint32), ("mode", c_uint32), ("enforcement", c_uint32),
+        ("breaker_threshold", c_uint32), ("max_wait_ns", c_uint64), ("open_for_ns", c_uint64),
     ]
 
 
@@ -46,7 +47,15 @@ class KeyStatus(Structure):
     _fields_ = [
         ("struct_size", c_uint32), ("basis", c_uint32), ("rate_micro", c_uint64), ("burst", c_uint64),
         ("share_rate_micro", c_uint64), ("share_burst", c_uint64), ("remaining", c_uint64), ("granted", c_uint64),
-        ("refused", c_uint64), ("processes", c_uint32), ("waiting", c_uint32),
+        ("refused", c_uint64), ("processes", c_uint32), ("waiting", c_uint32), ("pace_ppm", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class Adaptive(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32), ("floor_ppm", c_uint32), ("step_ppm", c_uint32), ("cut_ppm", c_uint32),
+        ("every_ns", c_uint64),
     ]
 
 
@@ -64,13 +73,17 @@ class Metrics(Structure):
         for name in (
             "keys", "permits_granted", "permits_refused", "permits_allowed", "waiting", "partitions_followed",
             "sessions_valid", "records_sent", "records_resent", "records_read", "records_refused", "sessions_lost",
-            "evictions_sent", "digest_mismatches", "gaps",
+            "evictions_sent", "digest_mismatches", "gaps", "keys_idle", "permits_shadowed", "sessions_lost_while_valid",
+            "digests_compared", "snapshots_written", "snapshots_restored", "snapshot_age_ms", "snapshot_offset",
+            "resets",
         )
     ]
 
 
 # The layout of ABI 1; the tests compare it with what a C compiler makes of the header.
-SIZES = {Limit: 40, Tier: 56, Scope: 32, Decision: 24, KeyStatus: 72, StorageInfo: 48, Metrics: 128}
+SIZES = {
+    Limit: 64, Tier: 56, Scope: 32, Decision: 24, KeyStatus: 80, Adaptive: 24, StorageInfo: 48, Metrics: 200,
+}
 for _struct, _size in SIZES.items():
     if ctypes.sizeof(_struct) != _size:
         raise _load.LibraryError(f"{_struct.__name__} has {ctypes.sizeof(_struct)} bytes on this platform, not {_size}")
@@ -112,6 +125,14 @@ runtime_storage_info = _function("runtime_storage_info", c_int32, c_void_p, POIN
 runtime_health = _function("runtime_health", c_int32, c_void_p, POINTER(c_int32), _out, _out)
 runtime_metrics = _function("runtime_metrics", c_int32, c_void_p, POINTER(Metrics), _out)
 runtime_snapshot = _function("runtime_snapshot", c_int32, c_void_p, _out, _out)
+runtime_next_event = _function("runtime_next_event", c_int32, c_void_p, c_uint64, _out, _out)
+
+event_kind = _function("event_kind", c_uint32, c_void_p)
+event_limiter = _function("event_limiter", c_char_p, c_void_p)
+event_tier = _function("event_tier", c_uint32, c_void_p)
+event_value = _function("event_value", c_char_p, c_void_p)
+event_dropped = _function("event_dropped", c_uint64, c_void_p)
+event_free = _function("event_free", None, c_void_p)
 
 limiter_create = _function("limiter_create", c_int32, c_void_p, c_char_p, c_size_t, POINTER(Limit), _out, _out)
 limiter_set_limit = _function("limiter_set_limit", c_int32, c_void_p, POINTER(Limit), c_uint64, _out)
@@ -126,6 +147,14 @@ limiter_tier_name = _function("limiter_tier_name", c_char_p, c_void_p, c_uint32)
 limiter_key_in = _function("limiter_key_in", c_int32, c_void_p, POINTER(Scope), c_uint32, POINTER(c_uint64), _out)
 limiter_free = _function("limiter_free", None, c_void_p)
 limiter_key = _function("limiter_key", c_int32, c_void_p, c_char_p, c_size_t, POINTER(c_uint64), _out)
+limiter_pause_on_lag = _function("limiter_pause_on_lag", c_int32, c_void_p, c_uint64, c_uint64, _out)
+limiter_slow_on_lag = _function("limiter_slow_on_lag", c_int32, c_void_p, c_uint64, c_uint64, c_uint32, _out)
+limiter_observe_lag = _function("limiter_observe_lag", c_int32, c_void_p, c_uint64, _out)
+limiter_watch_lag = _function(
+    "limiter_watch_lag", c_int32, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, c_uint64, _out
+)
+limiter_adapt = _function("limiter_adapt", c_int32, c_void_p, POINTER(Adaptive), _out)
+limiter_observe_outcome = _function("limiter_observe_outcome", c_int32, c_void_p, c_int32, _out)
 
 clock_create = _function("clock_create", c_void_p)
 clock_advance = _function("clock_advance", None, c_void_p, c_uint64)
@@ -150,6 +179,9 @@ key_reserve = _function(
 ticket_poll = _function("ticket_poll", c_int32, c_uint64, POINTER(Decision), library=_quick)
 ticket_cancel = _function("ticket_cancel", c_int32, c_uint64, library=_quick)
 ticket_settle = _function("ticket_settle", c_int32, c_uint64, c_uint64, library=_quick)
+headers_format = _function(
+    "headers_format", c_int32, c_char_p, c_size_t, POINTER(Limit), POINTER(Decision), _out, _out, library=_quick
+)
 key_acquire = _function("key_acquire", c_int32, c_uint64, c_uint64, c_uint64, POINTER(Decision))
 key_status = _function("key_status", c_int32, c_uint64, POINTER(KeyStatus))
 key_release = _function("key_release", c_int32, c_uint64)

@@ -61,6 +61,45 @@ class Basis(_Named):
     """Nothing, in an outage, under the policy `allow`."""
     NO_SHARE = 4
     """There is no share yet, or no more."""
+    BREAKER = 5
+    """Nothing: a circuit breaker is open, and refuses unasked."""
+    SHADOW = 6
+    """The limit would have refused, but is in shadow mode."""
+
+
+class LimitKind(_Named):
+    """How a limit counts."""
+
+    TOKEN_BUCKET = 1
+    """So many per period on average, at most `burst` at once: a window of one period may see both."""
+    SLIDING_WINDOW = 2
+    """At most so many in any period, wherever it begins."""
+
+
+class LagUnit(_Named):
+    """What `Limiter.watch_lag` measures."""
+
+    RECORDS = 1
+    """Records that the group has not read."""
+    MS = 2
+    """The age of the oldest of them, in milliseconds."""
+
+
+class EventKind(_Named):
+    """What a limit has to say."""
+
+    PRESSURE_ON = 1
+    """A limit with backpressure began to refuse: slow down."""
+    PRESSURE_OFF = 2
+    """Half of its burst is there again: go on."""
+    BREAKER_OPENED = 3
+    BREAKER_HALF_OPEN = 4
+    """It lets one request through."""
+    BREAKER_CLOSED = 5
+    PAUSED = 6
+    """A consumer is too far behind: the limit does not refill."""
+    RESUMED = 7
+    """It refills again."""
 
 
 class Outage(_Named):

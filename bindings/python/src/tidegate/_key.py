@@ -9,7 +9,7 @@ from . import _abi, _line
 from ._decision import Decision, exceeded
 from ._enums import Status
 from ._errors import TidegateError, key_error
-from ._limit import uint64
+from ._numbers import uint64
 from ._observe import KeyStatus
 from ._reservation import Reservation
 from ._time import Duration, nanoseconds

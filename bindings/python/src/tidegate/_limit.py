@@ -1,35 +1,62 @@
 """A limit: plain data, which may be pickled, compared and kept in settings."""
-import operator
 from dataclasses import dataclass
 from typing import Optional
 
 from . import _abi
-from ._enums import Outage, Status
+from ._enforcement import ENFORCEMENTS, Enforcement, HardLimit
+from ._enums import LimitKind, Outage, Status
 from ._errors import ArgumentError
-from ._time import SECOND, Duration, nanoseconds
+from ._numbers import integer, uint64
+from ._time import SECOND, Duration, Nanoseconds, literal, nanoseconds
+
+_HARD = HardLimit()
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Limit:
-    """`permits` per `per` (seconds, a `timedelta` or `Nanoseconds`), at most `burst` at once, for the whole fleet.
+    """A token bucket: `permits` per `per` on average, at most `burst` at once, for the whole fleet.
 
-    `burst`: as many as `permits` if not given. `on_outage`: as the property `on.outage` says if not given.
-    Its numbers are checked when a limiter is made of it.
+    `per`: seconds, a `timedelta` or `Nanoseconds`. `burst`: as many as `permits` if not given. `on_outage`: as the
+    property `on.outage` says if not given. `enforcement`: what happens where it is reached. `shadow`: it decides and
+    counts, and refuses nothing. Its numbers are checked when a limiter is made of it.
     """
 
     permits: int
     per_ns: int
     burst: Optional[int]
     on_outage: Outage
+    kind: LimitKind
+    enforcement: Enforcement
+    shadow: bool
 
     def __init__(
-        self, permits: int, per: Duration = 1, burst: Optional[int] = None, on_outage: Outage = Outage.DEFAULT
+        self, permits: int, per: Duration = 1, burst: Optional[int] = None, on_outage: Outage = Outage.DEFAULT, *,
+        enforcement: Enforcement = _HARD, shadow: bool = False,
     ) -> None:
+        if not isinstance(enforcement, ENFORCEMENTS):
+            raise TypeError(f"enforcement must be such as tidegate.HardLimit(), not {enforcement!r}")
         put = object.__setattr__
-        put(self, "permits", _integer(permits, "permits"))
+        put(self, "permits", integer(permits, "permits"))
         put(self, "per_ns", nanoseconds(per, "per"))
-        put(self, "burst", None if burst is None else _integer(burst, "burst"))
+        put(self, "burst", None if burst is None else integer(burst, "burst"))
         put(self, "on_outage", Outage(on_outage))
+        put(self, "kind", LimitKind.TOKEN_BUCKET)
+        put(self, "enforcement", enforcement)
+        put(self, "shadow", bool(shadow))
+
+    @classmethod
+    def sliding_window(
+        cls, permits: int, per: Duration = 1, burst: Optional[int] = None, on_outage: Outage = Outage.DEFAULT, *,
+        enforcement: Enforcement = _HARD, shadow: bool = False,
+    ) -> "Limit":
+        """A sliding window: at most `permits` in any `per`, wherever it begins.
+
+        Without other processes all of them may come at once. Shared ones keep it by a token bucket of `burst`, a tenth
+        of `permits` if not given, that refills permits - burst + 1 per period.
+        """
+        limit = cls(permits, per, burst, on_outage, enforcement=enforcement, shadow=shadow)
+        object.__setattr__(limit, "kind", LimitKind.SLIDING_WINDOW)
+        return limit
 
     @property
     def per(self) -> float:
@@ -39,31 +66,31 @@ class Limit:
     def _native(self) -> _abi.Limit:
         burst = 0 if self.burst is None else uint64(self.burst, "burst")
         if self.burst == 0:
-            raise ArgumentError("burst is 0; leave it out for as many as `permits`", Status.ARGUMENT)
-        return _abi.Limit(
-            struct_size=_abi.SIZES[_abi.Limit], kind=_abi.TOKEN_BUCKET, permits=uint64(self.permits, "permits"),
+            raise ArgumentError("burst is 0; leave it out for the one that goes with `permits`", Status.ARGUMENT)
+        raw = _abi.Limit(
+            struct_size=_abi.SIZES[_abi.Limit], kind=int(self.kind), permits=uint64(self.permits, "permits"),
             period_ns=self.per_ns, burst=burst, on_outage=int(self.on_outage),
+            mode=_abi.MODE_SHADOW if self.shadow else _abi.MODE_ENFORCE,
         )
+        self.enforcement._put(raw)
+        return raw
+
+    def _with_numbers(self, other: "Limit") -> "Limit":
+        """This limit after `set_limit`: its behaviour, the other's numbers."""
+        made = Limit(
+            other.permits, Nanoseconds(other.per_ns), other.burst, self.on_outage, enforcement=self.enforcement,
+            shadow=self.shadow,
+        )
+        object.__setattr__(made, "kind", self.kind)
+        return made
 
     def __repr__(self) -> str:
-        outage = "" if self.on_outage == Outage.DEFAULT else f", on_outage=Outage.{self.on_outage}"
-        return f"Limit(permits={self.permits}, per={self.per:g}, burst={self.burst}{outage})"
-
-
-def _integer(number: int, what: str) -> int:
-    try:
-        return operator.index(number)
-    except TypeError:
-        raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
-
-
-def uint64(number: int, what: str, bits: int = 64) -> int:
-    """The number, if it fits the border: ctypes would cut it silently."""
-    number = _integer(number, what)
-    if not 0 <= number < 2**bits:
-        raise ArgumentError(f"{what} is {number}; it must be at least 0 and below 2**{bits}", Status.ARGUMENT)
-    return number
-
-
-def uint32(number: int, what: str) -> int:
-    return uint64(number, what, 32)
+        made = "Limit" if self.kind == LimitKind.TOKEN_BUCKET else f"Limit.{self.kind.name.lower()}"
+        parts = [f"permits={self.permits}", f"per={literal(self.per_ns)}", f"burst={self.burst}"]
+        if self.on_outage != Outage.DEFAULT:
+            parts.append(f"on_outage=Outage.{self.on_outage}")
+        if self.enforcement != _HARD:
+            parts.append(f"enforcement={self.enforcement!r}")
+        if self.shadow:
+            parts.append("shadow=True")
+        return f"{made}({', '.join(parts)})"

@@ -10,8 +10,9 @@ from ._decision import Decision
 from ._errors import key_error
 from ._enums import Status
 from ._key import Key, Value
-from ._limit import Limit, uint32, uint64
+from ._limit import Limit
 from ._native import Handle, call, encode
+from ._numbers import uint32, uint64
 from ._time import Duration, nanoseconds
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Deque, Dict, Optional
 from ._decision import Decision, exceeded
 from ._enums import Status
 from ._errors import RateLimitExceeded
-from ._limit import uint64
+from ._numbers import uint64
 from ._time import SECOND
 
 if TYPE_CHECKING:

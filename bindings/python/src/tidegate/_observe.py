@@ -4,6 +4,7 @@ from typing import NamedTuple, Optional
 
 from . import _abi
 from ._enums import Basis, HealthState, Storage
+from ._numbers import FULL
 from ._time import seconds
 
 
@@ -47,8 +48,8 @@ class StorageInfo:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Counters of a runtime. All but keys, waiting, partitions_followed and sessions_valid only grow, those of permits
-    over the live keys."""
+    """Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid and
+    what is said of a snapshot."""
 
     keys: int
     permits_granted: int
@@ -68,10 +69,27 @@ class Metrics:
     evictions_sent: int
     digest_mismatches: int
     gaps: int
+    keys_idle: int
+    """Buckets of local limits that no key stands for and that are not full again yet: remembered."""
+    permits_shadowed: int
+    """Of the granted, those that a limit in shadow mode would have refused."""
+    sessions_lost_while_valid: int
+    """Of the sessions lost, while this process's clock said they were valid: a clock or a machine stood still."""
+    digests_compared: int
+    snapshots_written: int
+    snapshots_restored: int
+    """Snapshots that this process started from."""
+    snapshot_age: Optional[float]
+    """Seconds since the newest snapshot of a partition, the oldest of all. None: none known."""
+    snapshot_offset: int
+    """The offset that it stands for."""
+    resets: int
+    """Times a partition was declared empty, because nothing was left of its state and nobody was there."""
 
     @classmethod
     def _of(cls, raw: _abi.Metrics) -> "Metrics":
-        return cls(*(getattr(raw, field.name) for field in fields(cls)))
+        counters = {field.name: getattr(raw, field.name, None) for field in fields(cls)}
+        return cls(**{**counters, "snapshot_age": raw.snapshot_age_ms / 1000 or None})
 
 
 @dataclass(frozen=True)
@@ -97,10 +115,12 @@ class KeyStatus:
     """Processes that hold or want something of it. None: not known yet."""
     waiting: int
     """Calls of `Key.acquire` that wait now, in this process."""
+    pace: float
+    """What of its rate it refills with now: less than 1.0 where it follows a lag or outcomes."""
 
     @classmethod
     def _of(cls, raw: _abi.KeyStatus) -> "KeyStatus":
         return cls(
             Basis(raw.basis), raw.rate_micro / 10**6, raw.burst, raw.share_rate_micro / 10**6, raw.share_burst,
-            raw.remaining, raw.granted, raw.refused, raw.processes or None, raw.waiting,
+            raw.remaining, raw.granted, raw.refused, raw.processes or None, raw.waiting, raw.pace_ppm / FULL,
         )

@@ -5,7 +5,7 @@ from . import _abi
 from ._decision import Decision
 from ._enums import Status
 from ._errors import error, key_error
-from ._limit import uint64
+from ._numbers import uint64
 
 if TYPE_CHECKING:
     from ._key import Key

@@ -5,8 +5,9 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from . import _abi
 from ._enums import Status
 from ._errors import ArgumentError
-from ._limit import Limit, uint64
+from ._limit import Limit
 from ._native import encode
+from ._numbers import uint64
 
 
 class Tier(NamedTuple):

@@ -48,5 +48,11 @@ def nanoseconds(duration: Duration, what: str) -> int:
     return min(exact, FOREVER)
 
 
+def literal(nanos: int) -> str:
+    """The duration as source text: seconds where a short number says it exactly."""
+    short = f"{nanos / SECOND:g}"
+    return short if nanoseconds(float(short), "short") == nanos else repr(Nanoseconds(nanos))
+
+
 def seconds(nanos: int) -> float:
     return math.inf if nanos == FOREVER else nanos / SECOND
