@@ -78,7 +78,16 @@ fn c_key(permits: u64, burst: u64) -> u64 {
         others: [u64; 3],
     }
     let library = CString::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/release/libtidegate.so")).unwrap();
-    let limit = Limit { struct_size: 64, kind: 1, permits, period_ns: 1_000_000_000, burst, on_outage: 0, mode: 0, others: [0; 3] };
+    let limit = Limit {
+        struct_size: 64,
+        kind: 1,
+        permits,
+        period_ns: 1_000_000_000,
+        burst,
+        on_outage: 0,
+        mode: 0,
+        others: [0; 3],
+    };
     let (mut runtime, mut limiter, mut key) = (std::ptr::null_mut::<c_void>(), std::ptr::null_mut::<c_void>(), 0u64);
     let null = std::ptr::null_mut::<*mut c_void>();
     let name = format!("bench-{permits}-{burst}");

@@ -10,8 +10,8 @@ use crate::core::bucket::{Bucket, Refill, Saved};
 use crate::core::placement::BucketId;
 use crate::core::units::{Nanos, Tokens};
 use crate::lock::{Mutex, MutexGuard};
-use std::collections::hash_map::{Entry, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::hash_map::{Entry, HashMap, RandomState};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
@@ -26,7 +26,7 @@ pub(super) struct Keys {
 /// A part of them.
 #[derive(Debug)]
 pub(super) struct Stripe {
-    places: HashMap<Id, Packed, BuildHasherDefault<AsIs>>,
+    places: HashMap<Id, Packed, Scatter>,
     /// Of the limit, as far as it is local.
     pub(super) burst: Tokens,
     pub(super) refill: Refill,
@@ -236,25 +236,57 @@ impl Id {
 
 impl std::hash::Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
         state.write_u64(self.1);
     }
 }
 
-/// The ids are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsIs(u64);
+/// Scatters ids, which everybody can compute, in a way that nobody can foresee: whoever chooses the keys could choose
+/// many that fall into one place of the table.
+#[derive(Clone, Copy, Debug)]
+struct Scatter {
+    secrets: [u64; 2],
+}
 
-impl Hasher for AsIs {
+impl Default for Scatter {
+    fn default() -> Scatter {
+        static SECRETS: OnceLock<[u64; 2]> = OnceLock::new();
+        Scatter { secrets: *SECRETS.get_or_init(|| [(); 2].map(|()| RandomState::new().hash_one(0))) }
+    }
+}
+
+impl BuildHasher for Scatter {
+    type Hasher = Scattered;
+
+    fn build_hasher(&self) -> Scattered {
+        Scattered { secrets: self.secrets, first: None, hash: 0 }
+    }
+}
+
+/// One multiplication of the two halves, each with a secret in it.
+struct Scattered {
+    secrets: [u64; 2],
+    first: Option<u64>,
+    hash: u64,
+}
+
+impl Hasher for Scattered {
     fn finish(&self) -> u64 {
-        self.0
+        self.hash
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
     fn write_u64(&mut self, number: u64) {
-        self.0 = number;
+        match self.first.take() {
+            None => self.first = Some(number),
+            Some(first) => {
+                let wide = u128::from(first ^ self.secrets[0]) * u128::from(number ^ self.secrets[1]);
+                self.hash = (wide >> 64) as u64 ^ wide as u64;
+            }
+        }
     }
 }
 
@@ -344,6 +376,14 @@ mod tests {
         stripe.change(Tokens::permits(2), Refill::NONE, Nanos::from_secs(5));
         let Some(Place::Idle(saved)) = stripe.get(A) else { panic!() };
         assert_eq!((saved.level, saved.settled), (Tokens::permits(2), Nanos::from_secs(5)));
+    }
+
+    #[test]
+    fn ids_that_were_chosen_to_fall_into_one_place_do_not() {
+        let chosen = (0..4_096u64).map(|at| Id(at << 40, 7)).chain((0..4_096).map(|at| Id(7, at << 40)));
+        let places: std::collections::BTreeSet<u64> =
+            chosen.map(|id| Scatter::default().hash_one(id) & 0xffff).collect();
+        assert!(places.len() > 6_000, "{} places for 8192 ids", places.len());
     }
 
     #[test]

@@ -9,14 +9,14 @@ import subprocess
 import pytest
 import tidegate
 from conftest import ROOT, SOURCE
-from tidegate import _abi, _load
+from tidegate import _abi, _enforcement, _load
 
 with open(os.path.join(ROOT, "include", "tidegate.h"), encoding="utf-8") as file:
     HEADER = file.read()
 CONSTANTS = {name: int(value) for name, value in re.findall(r"^#define TIDEGATE_(\w+) (-?\d+)$", HEADER, re.MULTILINE)}
 STRUCTS = {
     "limit": _abi.Limit, "decision": _abi.Decision, "key_status": _abi.KeyStatus, "storage_info": _abi.StorageInfo,
-    "metrics": _abi.Metrics, "tier": _abi.Tier, "scope": _abi.Scope,
+    "metrics": _abi.Metrics, "tier": _abi.Tier, "scope": _abi.Scope, "adaptive": _abi.Adaptive,
 }
 TYPES = {f"{kind}_t": getattr(ctypes, f"c_{kind}") for kind in ("uint64", "uint32", "int32", "uint16")}
 TYPES.update({"const char *": ctypes.c_char_p, "const tidegate_limit_t *": ctypes.POINTER(_abi.Limit)})
@@ -33,7 +33,8 @@ def group(prefix):
 
 @pytest.mark.parametrize(
     "prefix, enum", [("BASIS_", tidegate.Basis), ("OUTAGE_", tidegate.Outage), ("HEALTH_", tidegate.HealthState),
-                     ("STORAGE_", tidegate.Storage), ("FEATURE_", tidegate.Feature)],
+                     ("STORAGE_", tidegate.Storage), ("FEATURE_", tidegate.Feature), ("LIMIT_", tidegate.LimitKind),
+                     ("EVENT_", tidegate.EventKind), ("LAG_", tidegate.LagUnit)],
 )
 def test_every_number_has_the_headers_name_and_value(prefix, enum):
     assert {member.name: member.value for member in enum} == group(prefix) != {}
@@ -45,12 +46,18 @@ def test_every_status_has_the_headers_name_and_value():
     assert ours == {**theirs, **{"E_" + name: value for name, value in group("E_").items()}}
 
 
+def test_every_enforcement_has_the_headers_name_and_value():
+    ours = {re.sub("(?<!^)(?=[A-Z])", "_", cls.__name__).upper(): cls._number for cls in _enforcement.ENFORCEMENTS}
+    assert ours == group("ENFORCE_") != {}
+
+
 def test_no_constant_of_the_header_is_left_out():
-    known = ("BASIS_", "OUTAGE_", "HEALTH_", "STORAGE_", "FEATURE_", "E_", "VERSION_")
+    known = ("BASIS_", "OUTAGE_", "HEALTH_", "STORAGE_", "FEATURE_", "E_", "VERSION_", "LIMIT_", "EVENT_", "LAG_",
+             "ENFORCE_")
     rest = {name: value for name, value in CONSTANTS.items() if not name.startswith(known)}
-    assert rest == {"ABI_VERSION": _load.ABI_VERSION, "LIMIT_TOKEN_BUCKET": _abi.TOKEN_BUCKET, "OK": 0, "DENIED": 1,
-                    "NEVER": 2, "TIMED_OUT": 3, "PENDING": 4, "TIERS_MAX": _abi.TIERS_MAX,
-                    "SCOPES_MAX": _abi.SCOPES_MAX}
+    assert rest == {"ABI_VERSION": _load.ABI_VERSION, "MODE_ENFORCE": _abi.MODE_ENFORCE,
+                    "MODE_SHADOW": _abi.MODE_SHADOW, "OK": 0, "DENIED": 1, "NEVER": 2, "TIMED_OUT": 3, "PENDING": 4,
+                    "TIERS_MAX": _abi.TIERS_MAX, "SCOPES_MAX": _abi.SCOPES_MAX}
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
@@ -102,7 +109,7 @@ def test_what_other_packages_do_with_the_library_changes_nothing_here(key):
 def test_the_view_of_the_data_is_that_of_the_struct():
     for view, name in ((tidegate.Metrics, "metrics"), (tidegate.KeyStatus, "key_status")):
         names = {field for _, field in FIELDS[name]} - {"struct_size", "reserved"}
-        assert {field.name for field in dataclasses.fields(view)} == {n.replace("_micro", "") for n in names}
+        assert {field.name for field in dataclasses.fields(view)} == {re.sub("_(micro|ppm|ms)$", "", name) for name in names}
 
 
 def test_package_library_and_cargo_have_one_version():

@@ -74,7 +74,7 @@ def test_other_threads_run_while_one_waits(key):
 def test_what_never_waits_keeps_the_interpreter_lock_and_nothing_else_does():
     keeps = {name for name, function in vars(_abi).items() if getattr(function, "_flags_", 0) & PYTHON_API}
     assert keeps == {"key_try_acquire", "key_peek", "keys_try_acquire", "limiter_try_acquire", "limiter_try_acquire_in",
-                     "key_reserve", "ticket_poll", "ticket_cancel", "ticket_settle"}
+                     "key_reserve", "ticket_poll", "ticket_cancel", "ticket_settle", "headers_format"}
 
 
 def test_those_who_wait_in_threads_are_served_in_their_order(runtime):

@@ -26,6 +26,8 @@ from ._errors import (
     StorageError,
     TidegateError,
 )
+from ._events import Event
+from ._headers import headers
 from ._key import Key, try_acquire_each
 from ._limit import Limit
 from ._limiter import Limiter
@@ -53,9 +55,10 @@ for _error in (
 del _error
 
 __all__ = [
-    "ABI_VERSION", "ArgumentError", "Basis", "CapacityError", "ClosedError", "ConfigError", "Decision", "Duration",
-    "FEATURES", "Feature", "ForkedError", "Health", "HealthState", "InternalError", "Key", "KeyStatus",
-    "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "ManualClock", "Metrics", "Nanoseconds",
-    "Outage", "RateLimitExceeded", "Reservation", "Runtime", "Status", "Storage", "StorageError", "StorageInfo",
-    "TidegateError", "Tier", "try_acquire_each",
+    "ABI_VERSION", "ArgumentError", "Backpressure", "Basis", "CapacityError", "CircuitBreaker", "ClosedError",
+    "ConfigError", "Decision", "Duration", "Enforcement", "Event", "EventKind", "Feature", "FEATURES",
+    "ForkedError", "HardLimit", "headers", "Health", "HealthState", "InternalError", "Key", "KeyStatus", "LagUnit",
+    "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "LimitKind", "ManualClock", "Metrics",
+    "Nanoseconds", "Outage", "RateLimitExceeded", "Reservation", "Runtime", "Status", "Storage", "StorageError",
+    "StorageInfo", "Throttling", "TidegateError", "Tier", "try_acquire_each",
 ]

@@ -72,6 +72,7 @@ class Key:
         """
         count = c_uint64(uint64(permits, "permits"))
         left = _abi.FOREVER if timeout is None else nanoseconds(timeout, "timeout")
+        left = min(left, self._limiter._max_wait_ns)
         longest = _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
         deadline = time.monotonic_ns() + left
         decision = Decision()

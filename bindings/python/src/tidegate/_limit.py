@@ -1,13 +1,14 @@
 """A limit: plain data, which may be pickled, compared and kept in settings."""
+import copy
 from dataclasses import dataclass
 from typing import Optional
 
 from . import _abi
-from ._enforcement import ENFORCEMENTS, Enforcement, HardLimit
+from ._enforcement import ENFORCEMENTS, Enforcement, HardLimit, Throttling
 from ._enums import LimitKind, Outage, Status
 from ._errors import ArgumentError
 from ._numbers import integer, uint64
-from ._time import SECOND, Duration, Nanoseconds, literal, nanoseconds
+from ._time import SECOND, Duration, literal, nanoseconds
 
 _HARD = HardLimit()
 
@@ -63,6 +64,10 @@ class Limit:
         """The period in seconds."""
         return self.per_ns / SECOND
 
+    @property
+    def _max_wait_ns(self) -> int:
+        return self.enforcement.max_wait_ns if isinstance(self.enforcement, Throttling) else _abi.FOREVER
+
     def _native(self) -> _abi.Limit:
         burst = 0 if self.burst is None else uint64(self.burst, "burst")
         if self.burst == 0:
@@ -77,11 +82,8 @@ class Limit:
 
     def _with_numbers(self, other: "Limit") -> "Limit":
         """This limit after `set_limit`: its behaviour, the other's numbers."""
-        made = Limit(
-            other.permits, Nanoseconds(other.per_ns), other.burst, self.on_outage, enforcement=self.enforcement,
-            shadow=self.shadow,
-        )
-        object.__setattr__(made, "kind", self.kind)
+        made = copy.copy(self)
+        vars(made).update(permits=other.permits, per_ns=other.per_ns, burst=other.burst)
         return made
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@ import threading
 import weakref
 from ctypes import byref, c_uint64, c_void_p
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NoReturn, Optional, Tuple, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NoReturn, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from . import _abi, _throttle, _tier
 from ._decision import Decision
@@ -13,6 +13,7 @@ from ._key import Key, Value
 from ._limit import Limit
 from ._native import Handle, call, encode
 from ._numbers import uint32, uint64
+from ._pacing import Paced
 from ._time import Duration, nanoseconds
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class Limiter:
+class Limiter(Paced):
     """A named limit that many processes share; made by `Runtime.limiter`.
 
     Any method may be called from any thread. It and its keys are closed by `close()`, with the runtime, or when nothing
@@ -29,11 +30,13 @@ class Limiter:
     """
 
     def __init__(
-        self, runtime: "Runtime", name: str, limit: Limit, pointer: c_void_p, dimensions: FrozenSet[str] = frozenset()
+        self, runtime: "Runtime", name: str, pointer: c_void_p, limits: Sequence[Limit], dimensions: FrozenSet[str]
     ) -> None:
         # A reference, so that the runtime stays open as long as this can be used.
         self._runtime = runtime
-        self._name, self._limit, self._dimensions = name, limit, dimensions
+        self._name, self._limit, self._dimensions = name, limits[0], dimensions
+        # Waits that this package cuts into pieces have to end in all when one that is not would.
+        self._max_wait_ns = min(limit._max_wait_ns for limit in limits)
         self._handle = Handle(pointer, f"limiter {name!r}")
         self._lock = threading.RLock()
         self._keys: Dict[Value, Key] = {}
@@ -47,6 +50,7 @@ class Limiter:
 
     @property
     def limit(self) -> Limit:
+        """Of the first tier, as this process said or changed it."""
         return self._limit
 
     @property
@@ -61,19 +65,10 @@ class Limiter:
         keys are live.
         """
         key = self._keys.get(value)
-        return key if key is not None else self._new_key(value)
-
-    def _new_key(self, value: str) -> Key:
-        encoded, number = encode(value, "a key's value"), c_uint64()
-        with self._handle.use() as limiter, self._lock:
-            known = self._keys.get(value)
-            if known is not None:
-                return known
-            call(_abi.limiter_key, limiter, encoded, len(encoded), byref(number))
-            key = Key(self, value, number)
-            self._ids[value] = number.value
-            self._keys[value] = key
+        if key is not None:
             return key
+        encoded = encode(value, "a key's value")
+        return self._new_key(value, _abi.limiter_key, encoded, len(encoded))
 
     def key_in(self, **context: str) -> Key:
         """The key of a context, such as `key_in(topic="orders", consumer="billing")`: what the tiers' scopes ask for.
@@ -84,14 +79,15 @@ class Limiter:
         # No text, which could be a value of `key()`; and only what is asked for, which else would be held for ever.
         value = tuple(sorted(pair for pair in context.items() if pair[0] in self._dimensions))
         key = self._keys.get(value)
-        if key is not None:
-            return key
-        (scopes, count), number = _tier.scopes(context), c_uint64()
+        return key if key is not None else self._new_key(value, _abi.limiter_key_in, *_tier.scopes(context))
+
+    def _new_key(self, value: Value, function: Any, *arguments: Any) -> Key:
+        number = c_uint64()
         with self._handle.use() as limiter, self._lock:
             known = self._keys.get(value)
             if known is not None:
                 return known
-            call(_abi.limiter_key_in, limiter, scopes, count, byref(number))
+            call(function, limiter, *arguments, byref(number))
             key = Key(self, value, number)
             self._ids[value] = number.value
             self._keys[value] = key
@@ -137,22 +133,23 @@ class Limiter:
 
     def set_tier_limit(self, tier: int, limit: Limit, timeout: Duration = 5.0) -> None:
         """`set_limit` of one tier, counted from 0."""
-        native, most = limit._native(), nanoseconds(timeout, "timeout")
-        with self._handle.use() as limiter:
-            call(_abi.limiter_set_tier_limit, limiter, uint32(tier, "tier"), byref(native), most)
-        if tier == 0:
-            self._limit = limit
+        self._set(limit, timeout, _abi.limiter_set_tier_limit, uint32(tier, "tier"))
 
     def set_limit(self, limit: Limit, timeout: Duration = 5.0) -> None:
         """Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log.
 
         Waits at most about `timeout` until every partition has it; StorageError if that was not confirmed: it will be,
-        when the log answers. `limit.on_outage` stays at its default: the policy is each process's own.
+        when the log answers. What else `limit` could say stays at its default, and what this limiter does as it was:
+        `on_outage`, `enforcement` and `shadow` are each process's own.
         """
+        self._set(limit, timeout, _abi.limiter_set_limit)
+
+    def _set(self, limit: Limit, timeout: Duration, function: Any, *tier: int) -> None:
         native, most = limit._native(), nanoseconds(timeout, "timeout")
         with self._handle.use() as limiter:
-            call(_abi.limiter_set_limit, limiter, byref(native), most)
-        self._limit = limit
+            call(function, limiter, *tier, byref(native), most)
+        if not any(tier):
+            self._limit = self._limit._with_numbers(limit)
 
     def throttle(
         self, key: Union[str, Callable[..., str]] = "", *, permits: int = 1, timeout: Optional[Duration] = None

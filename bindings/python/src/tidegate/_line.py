@@ -9,8 +9,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Deque, Dict, Optional
 
+from ._abi import FOREVER
 from ._decision import Decision, exceeded
-from ._enums import Status
+from ._enums import Basis, Status
 from ._errors import RateLimitExceeded
 from ._numbers import uint64
 from ._time import SECOND
@@ -29,12 +30,15 @@ _LONGEST_NAP = 0.25
 async def acquire(key: "Key", permits: int, timeout_ns: Optional[int]) -> Decision:
     uint64(permits, "permits")
     loop = asyncio.get_running_loop()
-    deadline = None if timeout_ns is None else loop.time() + timeout_ns / SECOND
+    # What `tidegate_key_acquire` does of itself: a limit that throttles cuts the time-out to its longest delay.
+    most = key._limiter._max_wait_ns
+    timeout_ns = min(most if timeout_ns is None else timeout_ns, most)
+    deadline = None if timeout_ns == FOREVER else loop.time() + timeout_ns / SECOND
     if loop not in key._lines:
         decision = key.try_acquire(permits)
         if decision:
             return decision
-        if decision.status == Status.NEVER:
+        if _hopeless(key, decision):
             raise exceeded(decision, permits, key._what())
     line = key._lines.setdefault(loop, deque())
     me: "asyncio.Future[None]" = loop.create_future()
@@ -51,7 +55,7 @@ async def acquire(key: "Key", permits: int, timeout_ns: Optional[int]) -> Decisi
             if decision:
                 return decision
             left = math.inf if deadline is None else deadline - loop.time()
-            if decision.status == Status.NEVER:
+            if _hopeless(key, decision):
                 raise exceeded(decision, permits, key._what())
             if left <= 0:
                 decision._status = Status.TIMED_OUT
@@ -63,6 +67,14 @@ async def acquire(key: "Key", permits: int, timeout_ns: Optional[int]) -> Decisi
             key._lines.pop(loop, None)
         elif not line[0].done():
             line[0].set_result(None)
+
+
+def _hopeless(key: "Key", decision: Decision) -> bool:
+    """Whether `tidegate_key_acquire` would refuse it at once, too."""
+    return (
+        decision.status == Status.NEVER or decision.basis == Basis.BREAKER
+        or decision.status == Status.DENIED and decision.retry_after_ns > key._limiter._max_wait_ns
+    )
 
 
 def too_late(key: "Key", permits: int) -> RateLimitExceeded:

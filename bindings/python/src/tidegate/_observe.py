@@ -88,8 +88,8 @@ class Metrics:
 
     @classmethod
     def _of(cls, raw: _abi.Metrics) -> "Metrics":
-        counters = {field.name: getattr(raw, field.name, None) for field in fields(cls)}
-        return cls(**{**counters, "snapshot_age": raw.snapshot_age_ms / 1000 or None})
+        known = {field.name: getattr(raw, field.name) for field in fields(cls) if field.name != "snapshot_age"}
+        return cls(snapshot_age=raw.snapshot_age_ms / 1000 or None, **known)
 
 
 @dataclass(frozen=True)

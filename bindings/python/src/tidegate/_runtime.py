@@ -6,12 +6,14 @@ import weakref
 from ctypes import byref, c_int32, c_void_p
 from functools import partial
 from types import TracebackType
-from typing import Any, Dict, Mapping, NoReturn, Optional, Sequence, Type, Union
+from typing import Any, Dict, Iterator, Mapping, NoReturn, Optional, Sequence, Type
 
-from . import _abi, _tier
+from . import _abi, _config, _tier
 from ._clock import ManualClock
-from ._enums import HealthState, Outage, Status
+from ._config import Property
+from ._enums import HealthState, Status
 from ._errors import ClosedError, StorageError
+from ._events import Event, Listeners
 from ._limit import Limit
 from ._limiter import Limiter
 from ._native import Handle, call, encode, log, quietly, text
@@ -20,8 +22,6 @@ from ._tier import Tier
 from ._time import Duration, nanoseconds
 
 _open: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
-
-Property = Union[str, int, bool, Outage]
 
 
 class Runtime:
@@ -42,9 +42,7 @@ class Runtime:
             raise TypeError(f"clock must be a tidegate.ManualClock, not {type(clock).__name__}")
         native = c_void_p(_abi.config_create())
         try:
-            for name, value in (config or {}).items():
-                key, text_value = encode(name, "a property's name"), encode(_property(name, value), name)
-                call(_abi.config_set, native, key, len(key), text_value, len(text_value))
+            _config.fill(native, config or {})
             shown, pointer = c_void_p(), c_void_p()
             call(_abi.config_describe, native, byref(shown))
             self._described = text(shown)
@@ -55,6 +53,7 @@ class Runtime:
         finally:
             _abi.config_free(native)
         self._handle = Handle(pointer, "the runtime")
+        self._listeners = Listeners(self._handle)
         self._lock = threading.RLock()
         self._limiters: "weakref.WeakSet[Limiter]" = weakref.WeakSet()
         # Collected without being closed: its goodbye is sent, but nobody waits for it inside the garbage collector.
@@ -70,17 +69,17 @@ class Runtime:
             raise TypeError("a limiter has either a limit or tiers")
         encoded, pointer = encode(name, "a limiter's name"), c_void_p()
         if limit is None:
-            several, limit = _tier.native(tiers), tiers[0].limit
+            several, limits = _tier.native(tiers), [tier.limit for tier in tiers]
             with self._handle.use() as runtime:
                 call(_abi.limiter_create_tiers, runtime, encoded, len(encoded), several, len(several), byref(pointer))
         elif not isinstance(limit, Limit):
             raise TypeError(f"limit must be a tidegate.Limit, not {type(limit).__name__}")
         else:
-            native = limit._native()
+            native, limits = limit._native(), [limit]
             with self._handle.use() as runtime:
                 call(_abi.limiter_create, runtime, encoded, len(encoded), byref(native), byref(pointer))
         dimensions = frozenset(tier.scope for tier in tiers if tier.scope is not None)
-        limiter = Limiter(self, name, limit, pointer, dimensions)
+        limiter = Limiter(self, name, pointer, limits, dimensions)
         with self._lock:
             self._limiters.add(limiter)
             closed = not self._handle.is_open
@@ -130,6 +129,24 @@ class Runtime:
         parsed: Dict[str, Any] = json.loads(text(pointer))
         return parsed
 
+    def next_event(self, timeout: Optional[Duration] = None) -> Optional[Event]:
+        """The next event of its limits, waited for up to `timeout` (None: as long as it takes); None if there was none.
+
+        Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends while somebody
+        waits here, or with the next grant. Blocks this thread only; ClosedError when the runtime is closed.
+        """
+        return self._listeners.next(_abi.FOREVER if timeout is None else nanoseconds(timeout, "timeout"))
+
+    def events(self) -> Iterator[Event]:
+        """Each event as it comes, until the runtime is closed."""
+        while True:
+            try:
+                event = self.next_event()
+            except ClosedError:
+                return
+            if event is not None:
+                yield event
+
     def close(self, timeout: Duration = 5.0) -> None:
         """Closes its limiters and itself: shares return to the fleet at once, and threads that wait are woken.
 
@@ -143,6 +160,7 @@ class Runtime:
             limiters = list(self._limiters)
         for limiter in limiters:
             limiter.close()
+        self._listeners.leave()
         self._handle.close(give_back)
 
     def __enter__(self) -> "Runtime":
@@ -176,16 +194,3 @@ def _close_quietly(runtime: Runtime, timeout: float) -> None:
 def _close_all() -> None:
     for runtime in list(_open):
         _close_quietly(runtime, 2.0)
-
-
-def _property(name: str, value: object) -> str:
-    """A property's value as text. The value is in no message: it may be a secret."""
-    if isinstance(value, Outage):
-        return value.name.lower()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"property {name!r} must be a str, int or bool, not {type(value).__name__}")
