@@ -6,8 +6,10 @@ mod common;
 
 use common::{drain, limit, stopped, stopped_limiter};
 use std::time::Duration;
+use tidegate::runtime::acquire::try_acquire;
 use tidegate::runtime::decision::{DENIED, NEVER, OK, PENDING};
-use tidegate::{Limit, Nanos, Tier};
+use tidegate::runtime::release;
+use tidegate::{ErrorKind, Limit, Nanos, Tier};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -55,6 +57,17 @@ fn by_value_and_by_key_it_is_one_window_also_when_nobody_holds_the_key() {
 }
 
 #[test]
+fn a_key_that_was_given_back_is_out_of_date_although_its_window_is_remembered() {
+    let (_clock, _runtime, limiter) = stopped_limiter(per_minute(3));
+    let id = limiter.key_id("a").unwrap();
+    assert_eq!(try_acquire(id, 2).status, OK);
+    release(id).unwrap();
+    assert_eq!(try_acquire(id, 1).status, ErrorKind::Stale as i32);
+    assert_eq!(release(id).unwrap_err().kind(), ErrorKind::Stale);
+    assert_eq!(drain(&limiter.key("a").unwrap()), 1);
+}
+
+#[test]
 fn windows_that_are_empty_again_make_room_for_other_values() {
     let clock = tidegate::runtime::clock::ManualClock::default();
     let mut config = tidegate::Config::new();
@@ -71,7 +84,7 @@ fn windows_that_are_empty_again_make_room_for_other_values() {
         clock.advance(60 * SECOND);
     }
     let full: Vec<i32> = (0..200).map(|value| limiter.try_acquire(&format!("x{value}"), 1).status).collect();
-    assert!(full.contains(&(tidegate::ErrorKind::Capacity as i32)), "windows in use are not dropped for others");
+    assert!(full.contains(&(ErrorKind::Capacity as i32)), "windows in use are not dropped for others");
 }
 
 #[test]

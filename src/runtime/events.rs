@@ -105,6 +105,14 @@ impl Events {
         self.push(edge.into(), &cold.limit, &cold.value);
     }
 
+    /// A bucket has another id.
+    pub(super) fn renamed(&self, old: KeyId, new: KeyId) {
+        let mut pressed = self.pressed.lock();
+        if pressed.remove(&old.0) {
+            pressed.insert(new.0);
+        }
+    }
+
     /// The runtime is closed: nobody waits any longer.
     pub(super) fn close(&self) {
         self.queue.lock().closed = true;

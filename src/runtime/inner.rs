@@ -374,14 +374,16 @@ impl Inner {
 
     /// Ends a live key that nobody holds. What a local one still has to wait for is remembered.
     fn retire(&self, stripe: &mut Stripe, bucket: BucketId, key: KeyId) {
+        if self.is_local() && self.life() == Life::Open {
+            if let Some(key) = slot::stay(key, self.clock.now()) {
+                return stripe.set(bucket, Place::Live { key, times: 0, used: true });
+            }
+        }
         let left = match &self.link {
             // The driver gives the share back first, and then ends the key.
             Some(link) => {
                 link.release(key);
                 None
-            }
-            None if self.life() == Life::Open && self.must_stay(key) => {
-                return stripe.set(bucket, Place::Live { key, times: 0, used: true });
             }
             None => slot::destroy(key.index()).filter(|meter| !meter.is_full()).and_then(|meter| meter.save()),
         };
@@ -392,13 +394,6 @@ impl Inner {
                 self.room.give_back(1);
             }
         }
-    }
-
-    /// Whether a local key that nobody holds knows what cannot be remembered in a few bytes.
-    fn must_stay(&self, key: KeyId) -> bool {
-        let now = self.clock.now();
-        let look = |slot: &slot::Slot, cold: &mut slot::Cold| cold.settled(slot, now, |cold| cold.must_stay());
-        slot::get(key.index()).and_then(|slot| slot.with(key, look)).unwrap_or(false)
     }
 
     /// Gives a key back once.

@@ -128,9 +128,7 @@ pub(super) fn create(
     let slot = get(index)?;
     let local = owner.is_local();
     let mut cold = slot.cold.lock();
-    let last = (slot.credit.load(Ordering::Relaxed) >> CREDIT_BITS) as u32;
-    let generation = last.wrapping_add(1) & GENERATION_MASK;
-    let id = KeyId::new(index, if generation == 0 { 1 } else { generation });
+    let id = slot.next_id(index);
     slot.validity.store(validity, Ordering::Relaxed);
     slot.forks.store(super::fork::count(), Ordering::Relaxed);
     slot.dry_until.store(0, Ordering::Relaxed);
@@ -160,6 +158,22 @@ pub(super) fn create(
     Some(id)
 }
 
+/// Ends a key that nobody holds and whose bucket must stay: it has another id from here on. `None` if the bucket need not.
+pub(super) fn stay(key: KeyId, now: Nanos) -> Option<KeyId> {
+    get(key.index())?.with(key, |slot, cold| {
+        cold.settle(slot, now);
+        let stays = cold.must_stay();
+        if stays {
+            cold.id = slot.next_id(key.index());
+            cold.owner.events().renamed(key, cold.id);
+            // Who waits with the old id finds out.
+            std::mem::take(&mut cold.waiters).call_all();
+        }
+        cold.pay_out(slot);
+        stays.then_some(cold.id)
+    })?
+}
+
 /// Ends a key: its id is out of date from here on, and who waited for it is told. Answers what it counted.
 pub(super) fn destroy(index: u32) -> Option<Meter> {
     let slot = get(index)?;
@@ -180,6 +194,13 @@ pub(super) fn destroy(index: u32) -> Option<Meter> {
 }
 
 impl Slot {
+    /// The id of the next key here.
+    fn next_id(&self, index: u32) -> KeyId {
+        let last = (self.credit.load(Ordering::Relaxed) >> CREDIT_BITS) as u32;
+        let generation = last.wrapping_add(1) & GENERATION_MASK;
+        KeyId::new(index, if generation == 0 { 1 } else { generation })
+    }
+
     /// Takes `cost` out of the credit under the generation `tag`: what is left of it, or the word that does not have it.
     #[inline]
     pub(super) fn take_credit(&self, tag: u64, cost: u64) -> Result<u64, u64> {
@@ -337,7 +358,7 @@ impl Cold {
     }
 
     /// Whether it has something to remember that does not fit into a few bytes.
-    pub(super) fn must_stay(&self) -> bool {
+    fn must_stay(&self) -> bool {
         let kept = self.meter.save().is_some() && self.limit.ppm() > 0;
         self.guard.as_ref().is_some_and(|guard| guard.must_look()) || !(kept || self.meter.is_full())
     }

@@ -17,6 +17,7 @@ public readonly record struct TidegateKeyStatus
         Refused = Interop.Count(from.Refused);
         Processes = from.Processes;
         Waiting = from.Waiting;
+        Pace = from.PacePpm / 1e6;
     }
 
     /// <summary>What a decision would rest on.</summary>
@@ -48,6 +49,9 @@ public readonly record struct TidegateKeyStatus
 
     /// <summary>Blocking calls of <see cref="TidegateKey.Acquire"/> that wait, in this process.</summary>
     public long Waiting { get; }
+
+    /// <summary>What of its rate it refills with now: less than 1 where it follows a lag or outcomes, 0 where it stands still.</summary>
+    public double Pace { get; }
 }
 
 /// <summary>What the storage knows about itself.</summary>
@@ -94,74 +98,3 @@ public readonly record struct TidegateStorageInfo
 /// <param name="State">In one word.</param>
 /// <param name="Message">What is wrong, and what decisions rest on now.</param>
 public readonly record struct TidegateHealth(TidegateHealthState State, string Message);
-
-/// <summary>
-/// Counters of a runtime. All but <see cref="Keys"/>, <see cref="Waiting"/>, <see cref="PartitionsFollowed"/> and
-/// <see cref="SessionsValid"/> only grow, those of permits over the live keys.
-/// </summary>
-public readonly record struct TidegateMetrics
-{
-    internal TidegateMetrics(in NativeMetrics from)
-    {
-        Keys = Interop.Count(from.Keys);
-        PermitsGranted = Interop.Count(from.PermitsGranted);
-        PermitsRefused = Interop.Count(from.PermitsRefused);
-        PermitsAllowed = Interop.Count(from.PermitsAllowed);
-        Waiting = Interop.Count(from.Waiting);
-        PartitionsFollowed = Interop.Count(from.PartitionsFollowed);
-        SessionsValid = Interop.Count(from.SessionsValid);
-        RecordsSent = Interop.Count(from.RecordsSent);
-        RecordsResent = Interop.Count(from.RecordsResent);
-        RecordsRead = Interop.Count(from.RecordsRead);
-        RecordsRefused = Interop.Count(from.RecordsRefused);
-        SessionsLost = Interop.Count(from.SessionsLost);
-        EvictionsSent = Interop.Count(from.EvictionsSent);
-        DigestMismatches = Interop.Count(from.DigestMismatches);
-        Gaps = Interop.Count(from.Gaps);
-    }
-
-    /// <summary>Live keys.</summary>
-    public long Keys { get; }
-
-    /// <summary>Permits granted.</summary>
-    public long PermitsGranted { get; }
-
-    /// <summary>Permits refused.</summary>
-    public long PermitsRefused { get; }
-
-    /// <summary>Of the granted, those without any share, in an outage, under <see cref="TidegateOutage.Allow"/>.</summary>
-    public long PermitsAllowed { get; }
-
-    /// <summary>Blocking calls of <see cref="TidegateKey.Acquire"/> that wait now.</summary>
-    public long Waiting { get; }
-
-    /// <summary>Partitions of the log that are read.</summary>
-    public long PartitionsFollowed { get; }
-
-    /// <summary>Of these, those in which this process's shares are valid now.</summary>
-    public long SessionsValid { get; }
-
-    /// <summary>Records written, with those said again.</summary>
-    public long RecordsSent { get; }
-
-    /// <summary>Records said again because the first was not read back in time.</summary>
-    public long RecordsResent { get; }
-
-    /// <summary>Records read.</summary>
-    public long RecordsRead { get; }
-
-    /// <summary>Bytes in the log that are no records.</summary>
-    public long RecordsRefused { get; }
-
-    /// <summary>Sessions of this process that others ended, or that broke off.</summary>
-    public long SessionsLost { get; }
-
-    /// <summary>Sessions of others that this process ended for their silence.</summary>
-    public long EvictionsSent { get; }
-
-    /// <summary>Times another process's state differed from this one's.</summary>
-    public long DigestMismatches { get; }
-
-    /// <summary>Times the log could not be read on and was read anew.</summary>
-    public long Gaps { get; }
-}

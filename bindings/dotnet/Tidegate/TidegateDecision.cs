@@ -7,7 +7,7 @@ namespace Tidegate;
 [StructLayout(LayoutKind.Sequential)]
 public readonly record struct TidegateDecision
 {
-    // As tidegate_decision_t: LayoutTests compares them.
+    // As tidegate_decision_t: HeaderTests compares them.
     private readonly ulong _retryAfterNs;
     private readonly ulong _remaining;
     private readonly int _status;

@@ -30,7 +30,7 @@ public readonly record struct TidegateKey
     {
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
         int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, null);
-        return status <= 0 ? status == 0 || Fail(status) : false;
+        return status <= 0 ? status == 0 || Interop.Fail(status) : false;
     }
 
     /// <summary>The same, with the reason and the time to come back.</summary>
@@ -41,7 +41,7 @@ public readonly record struct TidegateKey
         TidegateDecision made;
         int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, &made);
         decision = made;
-        return status <= 0 ? status == 0 || Fail(status) : false;
+        return status <= 0 ? status == 0 || Interop.Fail(status) : false;
     }
 
     /// <summary>
@@ -60,7 +60,7 @@ public readonly record struct TidegateKey
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
         TidegateDecision made;
         ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
-        Check(NativeMethods.tidegate_key_acquire(Id, (ulong)permits, most, &made));
+        Interop.Check(NativeMethods.tidegate_key_acquire(Id, (ulong)permits, most, &made));
         return made;
     }
 
@@ -116,7 +116,7 @@ public readonly record struct TidegateKey
         ulong ticket = 0;
         TidegateDecision made;
         ulong most = Interop.TimeoutNs(maxWait, nameof(maxWait));
-        Check(NativeMethods.tidegate_key_reserve(Id, (ulong)permits, most, &ticket, &made));
+        Interop.Check(NativeMethods.tidegate_key_reserve(Id, (ulong)permits, most, &ticket, &made));
         return new(ticket, made);
     }
 
@@ -134,7 +134,7 @@ public readonly record struct TidegateKey
         fixed (TidegateDecision* made = decisions)
         {
             // A key is its id and nothing else.
-            Check(NativeMethods.tidegate_keys_try_acquire((ulong*)first, null, (uint)keys.Length, made));
+            Interop.Check(NativeMethods.tidegate_keys_try_acquire((ulong*)first, null, (uint)keys.Length, made));
         }
     }
 
@@ -143,7 +143,7 @@ public readonly record struct TidegateKey
     public unsafe TidegateDecision Peek()
     {
         TidegateDecision found;
-        Check(NativeMethods.tidegate_key_peek(Id, &found));
+        Interop.Check(NativeMethods.tidegate_key_peek(Id, &found));
         return found;
     }
 
@@ -152,7 +152,7 @@ public readonly record struct TidegateKey
     public unsafe TidegateKeyStatus Status()
     {
         NativeKeyStatus found = new() { StructSize = (uint)sizeof(NativeKeyStatus) };
-        Check(NativeMethods.tidegate_key_status(Id, &found));
+        Interop.Check(NativeMethods.tidegate_key_status(Id, &found));
         return new(found);
     }
 
@@ -161,7 +161,7 @@ public readonly record struct TidegateKey
     /// and every copy is out of date. Keys that are never given back end with their runtime.
     /// </summary>
     /// <exception cref="TidegateException">It was given back already.</exception>
-    public void Release() => Check(NativeMethods.tidegate_key_release(Id));
+    public void Release() => Interop.Check(NativeMethods.tidegate_key_release(Id));
 
     private static async ValueTask<TidegateDecision> Wait(
         TidegateKey key, long permits, TidegateDecision denied, TimeSpan timeout, CancellationToken cancellationToken)
@@ -189,15 +189,4 @@ public readonly record struct TidegateKey
     private static long Milliseconds(TimeSpan time) =>
         Math.Min((Math.Min(time.Ticks, LongestNapMs * TimeSpan.TicksPerMillisecond) + TimeSpan.TicksPerMillisecond - 1)
             / TimeSpan.TicksPerMillisecond, LongestNapMs);
-
-    private static void Check(int status)
-    {
-        if (status < 0)
-        {
-            Fail(status);
-        }
-    }
-
-    // A method of its own: throwing in a caller would keep it from being inlined.
-    private static bool Fail(int status) => throw TidegateException.Of(status);
 }

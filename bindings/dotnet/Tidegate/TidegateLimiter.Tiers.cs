@@ -1,4 +1,3 @@
-using System.Buffers;
 using Tidegate.Native;
 
 namespace Tidegate;
@@ -6,8 +5,6 @@ namespace Tidegate;
 // Several tiers, contexts, and decisions by value without a key.
 public sealed unsafe partial class TidegateLimiter
 {
-    private const int StackScopes = 8;
-
     /// <summary>How many tiers it has; a plain one has one.</summary>
     public int TierCount
     {
@@ -35,19 +32,12 @@ public sealed unsafe partial class TidegateLimiter
     public TidegateKey GetKey(ReadOnlySpan<(string Dimension, string Value)> context)
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
-        int most = Interop.MostBytes(context);
-        byte[]? rented = most > Interop.StackBytes ? ArrayPool<byte>.Shared.Rent(most) : null;
-        Span<byte> buffer = rented ?? stackalloc byte[Interop.StackBytes];
-        NativeScope* scopes = stackalloc NativeScope[NativeMethods.ScopesMax];
+        byte* stack = stackalloc byte[Interop.ContextBytes];
+        using Interop.Context encoded = new(context, stack);
         ulong key = 0;
         nint error = 0;
-        fixed (byte* bytes = buffer)
-        {
-            Interop.Encode(context, bytes, buffer.Length, scopes);
-            int status = NativeMethods.tidegate_limiter_key_in(_handle, scopes, (uint)context.Length, &key, &error);
-            Return(rented);
-            Interop.Check(status, error);
-        }
+        Interop.Check(
+            NativeMethods.tidegate_limiter_key_in(_handle, encoded.Scopes, encoded.Count, &key, &error), error);
         return new(key);
     }
 
@@ -93,7 +83,7 @@ public sealed unsafe partial class TidegateLimiter
         {
             GetKey(utf8Value).Release();
         }
-        Check(status);
+        Interop.Check(status);
         decision = made;
         return made.IsGranted;
     }
@@ -105,40 +95,18 @@ public sealed unsafe partial class TidegateLimiter
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
-        int most = Interop.MostBytes(context);
-        byte[]? rented = most > Interop.StackBytes ? ArrayPool<byte>.Shared.Rent(most) : null;
-        Span<byte> buffer = rented ?? stackalloc byte[Interop.StackBytes];
-        NativeScope* scopes = stackalloc NativeScope[
-            context.Length <= StackScopes ? StackScopes : NativeMethods.ScopesMax];
+        byte* stack = stackalloc byte[Interop.ContextBytes];
+        using Interop.Context encoded = new(context, stack);
         TidegateDecision made;
-        int status;
-        fixed (byte* bytes = buffer)
-        {
-            Interop.Encode(context, bytes, buffer.Length, scopes);
-            status = NativeMethods.tidegate_limiter_try_acquire_in(
-                _handle, scopes, (uint)context.Length, (ulong)permits, &made);
-            Return(rented);
-        }
+        int status = NativeMethods.tidegate_limiter_try_acquire_in(
+            _handle, encoded.Scopes, encoded.Count, (ulong)permits, &made);
         if (HasStory(status, permits))
         {
             GetKey(context).Release();
         }
-        Check(status);
+        Interop.Check(status);
         decision = made;
         return made.IsGranted;
-    }
-
-    /// <summary><see cref="SetLimit(TidegateLimit, TimeSpan)"/> of one tier.</summary>
-    /// <inheritdoc cref="SetLimit(TidegateLimit, TimeSpan)"/>
-    public void SetLimit(int tier, TidegateLimit limit, TimeSpan timeout)
-    {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
-        NativeLimit native = limit.ToNative();
-        nint error = 0;
-        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
-        Interop.Check(
-            NativeMethods.tidegate_limiter_set_tier_limit(_handle, (uint)tier, &native, most, &error), error);
-        Limit = tier == 0 ? limit : Limit;
     }
 
     /// <summary>
@@ -146,20 +114,4 @@ public sealed unsafe partial class TidegateLimiter
     /// </summary>
     private static bool HasStory(int status, long permits) =>
         permits > 0 && status is (int)TidegateStatus.Argument or (int)TidegateStatus.Capacity;
-
-    private static void Check(int status)
-    {
-        if (status < 0)
-        {
-            throw TidegateException.Of(status);
-        }
-    }
-
-    private static void Return(byte[]? rented)
-    {
-        if (rented is not null)
-        {
-            ArrayPool<byte>.Shared.Return(rented);
-        }
-    }
 }

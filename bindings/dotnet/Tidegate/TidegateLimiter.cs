@@ -21,7 +21,7 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
     /// <summary>Its name.</summary>
     public string Name { get; }
 
-    /// <summary>Its limit, as this process last asked for it; of the first tier where it has several.</summary>
+    /// <summary>Its limit, with the numbers that this process last asked for; of the first tier where it has several.</summary>
     public TidegateLimit Limit { get; private set; }
 
     /// <summary>
@@ -63,21 +63,19 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
     /// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log.
     /// Blocks until every partition of the log has it, for at most <paramref name="timeout"/>.
     /// </summary>
-    /// <param name="limit">Its outage policy stays at the default: the policy is each process's own.</param>
+    /// <param name="limit">
+    /// Numbers only: what happens in an outage and where they are reached is each process's own, and stays.
+    /// </param>
     /// <param name="timeout">Longest wait, about.</param>
     /// <exception cref="TidegateException">
     /// <see cref="TidegateStatus.Storage"/>: not confirmed in time; it will be, when the log answers.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The limiter or its runtime was disposed.</exception>
-    public void SetLimit(TidegateLimit limit, TimeSpan timeout)
-    {
-        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
-        NativeLimit native = limit.ToNative();
-        nint error = 0;
-        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
-        Interop.Check(NativeMethods.tidegate_limiter_set_limit(_handle, &native, most, &error), error);
-        Limit = limit;
-    }
+    public void SetLimit(TidegateLimit limit, TimeSpan timeout) => Change(null, limit, timeout);
+
+    /// <summary><see cref="SetLimit(TidegateLimit, TimeSpan)"/> of one tier.</summary>
+    /// <inheritdoc cref="SetLimit(TidegateLimit, TimeSpan)"/>
+    public void SetLimit(int tier, TidegateLimit limit, TimeSpan timeout) => Change(tier, limit, timeout);
 
     /// <summary>
     /// Gives the limiter back; again does nothing. Its keys live on until they are released or the runtime is closed.
@@ -87,6 +85,19 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
     {
         _runtime.Forget(this);
         Free();
+    }
+
+    private void Change(int? tier, TidegateLimit limit, TimeSpan timeout)
+    {
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        NativeLimit native = limit.ToNative();
+        nint error = 0;
+        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
+        int status = tier is { } one
+            ? NativeMethods.tidegate_limiter_set_tier_limit(_handle, (uint)one, &native, most, &error)
+            : NativeMethods.tidegate_limiter_set_limit(_handle, &native, most, &error);
+        Interop.Check(status, error);
+        Limit = tier is null or 0 ? limit.As(Limit) : Limit;
     }
 
     internal void Free() => _handle.Dispose();

@@ -45,9 +45,10 @@ public readonly record struct TidegateReservation
 
     private static void Check(int status)
     {
-        if (status < 0)
+        if (status == (int)TidegateStatus.Argument)
         {
-            throw status == (int)TidegateStatus.Argument ? TidegateException.Pending() : TidegateException.Of(status);
+            throw TidegateException.Pending();
         }
+        Interop.Check(status);
     }
 }

@@ -6,7 +6,7 @@ namespace Tidegate;
 /// Storage, background thread and clock: usually one per process, and it outlives what uses it. Any thread may use it.
 /// It stays open until it is disposed: the garbage collector does not close one whose keys may still be in use.
 /// </summary>
-public sealed class TidegateRuntime : IDisposable, IAsyncDisposable
+public sealed partial class TidegateRuntime : IDisposable, IAsyncDisposable
 {
     /// <summary>How long disposing waits for the log to confirm the goodbye.</summary>
     private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(1);
@@ -32,171 +32,17 @@ public sealed class TidegateRuntime : IDisposable, IAsyncDisposable
     /// contradicts another, or the Kafka client refuses it.
     /// </exception>
     /// <exception cref="DllNotFoundException">The native library is missing or of another ABI.</exception>
-    public static unsafe TidegateRuntime Open(IEnumerable<KeyValuePair<string, string>> properties)
-    {
-        ArgumentNullException.ThrowIfNull(properties);
-        using ConfigHandle config = TidegateOptions.ToNative(properties);
-        nint runtime = 0;
-        nint error = 0;
-        Interop.Check(NativeMethods.tidegate_runtime_open(config, &runtime, &error), error);
-        return new(runtime);
-    }
+    public static TidegateRuntime Open(IEnumerable<KeyValuePair<string, string>> properties) =>
+        OpenWith(null, properties);
 
     /// <summary>Opens a local runtime of its own whose time is that of <paramref name="clock"/>: for tests.</summary>
     /// <exception cref="TidegateException">As above, or the storage is not <c>memory</c>.</exception>
     /// <inheritdoc cref="Open(IEnumerable{KeyValuePair{string, string}})"/>
-    public static unsafe TidegateRuntime Open(
+    public static TidegateRuntime Open(
         IEnumerable<KeyValuePair<string, string>> properties, TidegateManualClock clock)
     {
-        ArgumentNullException.ThrowIfNull(properties);
         ArgumentNullException.ThrowIfNull(clock);
-        using ConfigHandle config = TidegateOptions.ToNative(properties);
-        nint runtime = 0;
-        nint error = 0;
-        Interop.Check(NativeMethods.tidegate_runtime_open_with_clock(config, clock.Handle, &runtime, &error), error);
-        return new(runtime);
-    }
-
-    /// <summary>
-    /// Makes a limiter of several tiers, at most 8: all of them give, or none does. Every process that makes one of this
-    /// name with the same tiers in the same order on the same topic shares it.
-    /// </summary>
-    /// <exception cref="ArgumentException">No tier, or more than 8.</exception>
-    /// <inheritdoc cref="CreateLimiter(string, TidegateLimit)"/>
-    public unsafe TidegateLimiter CreateLimiter(string name, params TidegateTier[] tiers)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        ArgumentNullException.ThrowIfNull(tiers);
-        ThrowIfClosed();
-        if (tiers.Length is 0 or > NativeMethods.TiersMax)
-        {
-            throw new ArgumentException($"a limiter has 1 to {NativeMethods.TiersMax} tiers, not {tiers.Length}", nameof(tiers));
-        }
-        NativeTier* native = stackalloc NativeTier[NativeMethods.TiersMax];
-        NativeLimit* limits = stackalloc NativeLimit[NativeMethods.TiersMax];
-        (string, string)[] texts = [.. tiers.Select(tier => (tier.Name, tier.Scope ?? "")), (name, "")];
-        byte[] buffer = new byte[Interop.MostBytes(texts)];
-        NativeScope* encoded = stackalloc NativeScope[NativeMethods.TiersMax + 1];
-        nint handle = 0;
-        nint error = 0;
-        fixed (byte* bytes = buffer)
-        {
-            Interop.Encode(texts, bytes, buffer.Length, encoded);
-            for (int i = 0; i < tiers.Length; i++)
-            {
-                ArgumentOutOfRangeException.ThrowIfNegativeOrZero(tiers[i].Weight, nameof(tiers));
-                limits[i] = tiers[i].Limit.ToNative();
-                native[i] = new()
-                {
-                    StructSize = (uint)sizeof(NativeTier),
-                    Name = encoded[i].Dimension,
-                    NameLen = encoded[i].DimensionLen,
-                    Scope = tiers[i].Scope is null ? null : encoded[i].Value,
-                    ScopeLen = encoded[i].ValueLen,
-                    Limit = &limits[i],
-                    Weight = (ulong)tiers[i].Weight,
-                };
-            }
-            NativeScope named = encoded[tiers.Length];
-            int status = NativeMethods.tidegate_limiter_create_tiers(
-                _handle, named.Dimension, (nuint)named.DimensionLen, native, (uint)tiers.Length, &handle, &error);
-            Interop.Check(status, error);
-        }
-        return Keep(new(this, name, tiers[0].Limit, handle));
-    }
-
-    /// <summary>Makes a limiter. Every process that makes one of this name on the same topic shares it.</summary>
-    /// <exception cref="TidegateException">
-    /// <see cref="TidegateStatus.Argument"/>: a limit out of range, an empty or long name, or one that this process has
-    /// open with other numbers.
-    /// </exception>
-    /// <exception cref="ObjectDisposedException">The runtime was closed.</exception>
-    public unsafe TidegateLimiter CreateLimiter(string name, TidegateLimit limit)
-    {
-        ArgumentNullException.ThrowIfNull(name);
-        ThrowIfClosed();
-        NativeLimit native = limit.ToNative();
-        nint handle = 0;
-        nint error = 0;
-        using (Interop.Utf8 utf8 = new(name, stackalloc byte[Interop.StackBytes]))
-        {
-            fixed (byte* bytes = utf8.Bytes)
-            {
-                int status = NativeMethods.tidegate_limiter_create(
-                    _handle, bytes, (nuint)utf8.Bytes.Length, &native, &handle, &error);
-                Interop.Check(status, error);
-            }
-        }
-        return Keep(new(this, name, limit, handle));
-    }
-
-    private TidegateLimiter Keep(TidegateLimiter limiter)
-    {
-        bool open;
-        lock (_gate)
-        {
-            open = _limiters?.Add(limiter) ?? false;
-        }
-        if (!open)
-        {
-            // Closed by another thread meanwhile, which did not see this one.
-            limiter.Free();
-            ThrowIfClosed();
-        }
-        return limiter;
-    }
-
-    /// <summary>What the storage knows about itself.</summary>
-    /// <exception cref="ObjectDisposedException">The runtime was closed.</exception>
-    public unsafe TidegateStorageInfo StorageInfo
-    {
-        get
-        {
-            ThrowIfClosed();
-            NativeStorageInfo info = new() { StructSize = (uint)sizeof(NativeStorageInfo) };
-            nint error = 0;
-            Interop.Check(NativeMethods.tidegate_runtime_storage_info(_handle, &info, &error), error);
-            return new(info);
-        }
-    }
-
-    /// <summary>How well it is, and in words what is wrong. After closing: <see cref="TidegateHealthState.Closed"/>.</summary>
-    public unsafe TidegateHealth Health
-    {
-        get
-        {
-            if (_handle.IsClosed)
-            {
-                return new(TidegateHealthState.Closed, "the runtime was closed");
-            }
-            int state = 0;
-            nint text = 0;
-            nint error = 0;
-            Interop.Check(NativeMethods.tidegate_runtime_health(_handle, &state, &text, &error), error);
-            return new((TidegateHealthState)state, Interop.TakeText(text));
-        }
-    }
-
-    /// <summary>Counters. Visits every live key: about a millisecond for ten thousand.</summary>
-    /// <exception cref="ObjectDisposedException">The runtime was closed.</exception>
-    public unsafe TidegateMetrics Metrics()
-    {
-        ThrowIfClosed();
-        NativeMetrics metrics = new() { StructSize = (uint)sizeof(NativeMetrics) };
-        nint error = 0;
-        Interop.Check(NativeMethods.tidegate_runtime_metrics(_handle, &metrics, &error), error);
-        return new(metrics);
-    }
-
-    /// <summary>Health, storage and metrics as one JSON object. Costs what <see cref="Metrics"/> costs.</summary>
-    /// <exception cref="ObjectDisposedException">The runtime was closed.</exception>
-    public unsafe string SnapshotJson()
-    {
-        ThrowIfClosed();
-        nint text = 0;
-        nint error = 0;
-        Interop.Check(NativeMethods.tidegate_runtime_snapshot(_handle, &text, &error), error);
-        return Interop.TakeText(text);
+        return OpenWith(clock.Handle, properties);
     }
 
     /// <summary>
@@ -216,20 +62,32 @@ public sealed class TidegateRuntime : IDisposable, IAsyncDisposable
     }
 
     /// <summary>Closes it as <see cref="CloseAsync"/> does, blocking for at most about a second; never throws.</summary>
-    public void Dispose() => Close(Interop.TimeoutNs(DisposeTimeout, nameof(DisposeTimeout)));
+    public void Dispose()
+    {
+        if (Close(Interop.TimeoutNs(DisposeTimeout, nameof(DisposeTimeout))))
+        {
+            // Who waits for an event leaves the library first, and the last of them closes.
+            _handle.Closed.Wait(DisposeTimeout);
+        }
+    }
 
     /// <summary>The same without blocking.</summary>
     public ValueTask DisposeAsync() => _handle.IsClosed
         ? ValueTask.CompletedTask
         : new(Task.Run(Dispose));
 
-    /// <summary>A limiter was disposed: nothing to do for it when closing.</summary>
-    internal void Forget(TidegateLimiter limiter)
+    private static unsafe TidegateRuntime OpenWith(
+        ClockHandle? clock, IEnumerable<KeyValuePair<string, string>> properties)
     {
-        lock (_gate)
-        {
-            _limiters?.Remove(limiter);
-        }
+        ArgumentNullException.ThrowIfNull(properties);
+        using ConfigHandle config = TidegateOptions.ToNative(properties);
+        nint runtime = 0;
+        nint error = 0;
+        int status = clock is null
+            ? NativeMethods.tidegate_runtime_open(config, &runtime, &error)
+            : NativeMethods.tidegate_runtime_open_with_clock(config, clock, &runtime, &error);
+        Interop.Check(status, error);
+        return new(runtime);
     }
 
     /// <summary>True for the call that closed it.</summary>

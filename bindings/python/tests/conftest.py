@@ -25,6 +25,26 @@ def runtime():
 
 
 @pytest.fixture
+def clock():
+    return tidegate.ManualClock()
+
+
+@pytest.fixture
+def stopped(clock):
+    """A runtime whose time is `clock`."""
+    with tidegate.Runtime(clock=clock) as opened:
+        yield opened
+
+
+def drain(key):
+    """Takes all that is there, and says how much that was."""
+    taken = 0
+    while key.try_acquire():
+        taken += 1
+    return taken
+
+
+@pytest.fixture
 def key(runtime):
     """5 permits, and so few a second that no test sees a sixth come."""
     return runtime.limiter("five", tidegate.Limit(permits=5, per=1e6)).key("a")

@@ -109,7 +109,9 @@ def test_what_other_packages_do_with_the_library_changes_nothing_here(key):
 def test_the_view_of_the_data_is_that_of_the_struct():
     for view, name in ((tidegate.Metrics, "metrics"), (tidegate.KeyStatus, "key_status")):
         names = {field for _, field in FIELDS[name]} - {"struct_size", "reserved"}
-        assert {field.name for field in dataclasses.fields(view)} == {re.sub("_(micro|ppm|ms)$", "", name) for name in names}
+        assert {field.name for field in dataclasses.fields(view)} == {
+            re.sub("_(micro|ppm|ms)$", "", name) for name in names
+        }
 
 
 def test_package_library_and_cargo_have_one_version():

@@ -6,7 +6,14 @@ from fractions import Fraction
 
 import pytest
 import tidegate
-from tidegate import Limit, Nanoseconds, Outage
+from tidegate import Backpressure, CircuitBreaker, HardLimit, Limit, LimitKind, Nanoseconds, Outage, Throttling
+
+# One that differs from `Limit(5)` in each way that there is.
+OTHERS = [
+    Limit(6), Limit(5, 2), Limit(5, burst=5), Limit(5, on_outage=Outage.DENY), Limit.sliding_window(5),
+    Limit(5, enforcement=Throttling(2)), Limit(5, enforcement=Backpressure()), Limit(5, shadow=True),
+    Limit(5, enforcement=CircuitBreaker(3, 0.25)), Limit(5, enforcement=CircuitBreaker(4, 0.25)),
+]
 
 
 @pytest.mark.parametrize(
@@ -37,12 +44,29 @@ def test_what_is_no_duration_is_a_type_error(per):
 def test_a_limit_said_in_two_ways_is_one_limit():
     assert Limit(5, 1) == Limit(5, timedelta(seconds=1)) == pickle.loads(pickle.dumps(Limit(5, 1.0)))
     assert hash(Limit(5, 1)) == hash(Limit(5, 1.0))
-    assert Limit(5, 1) != Limit(5, 1, burst=5)
-    assert Limit(5, 1) != Limit(5, 1, on_outage=Outage.DENY)
+    assert Limit(5, enforcement=Throttling(2)) == Limit(5, enforcement=Throttling(timedelta(seconds=2)))
+    assert Limit(5) == Limit(5, enforcement=HardLimit(), shadow=False)
+    # Both are their numbers; which they are is said beside.
+    assert (Limit(5).kind, Limit.sliding_window(5).kind) == (LimitKind.TOKEN_BUCKET, LimitKind.SLIDING_WINDOW)
+
+
+def test_limits_that_differ_in_anything_are_not_equal_and_survive_a_pickle():
+    every = [Limit(5), *OTHERS]
+    assert len(set(every)) == len(every)
+    assert pickle.loads(pickle.dumps(every)) == every
+
+
+@pytest.mark.parametrize("limit", [Limit(5), *OTHERS, Limit(1, 1.0000001), Limit(1, float("inf")), Limit(1, Nanoseconds(1))])
+def test_what_a_limit_shows_can_be_pasted_back(limit):
+    assert eval(repr(limit)) == limit
 
 
 def test_a_limit_shows_what_it_is():
     assert repr(Limit(5, 0.5)) == "Limit(permits=5, per=0.5, burst=None)"
+    assert repr(Limit.sliding_window(5, 60, shadow=True, enforcement=CircuitBreaker(9, timedelta(minutes=1)))) == (
+        "Limit.sliding_window(permits=5, per=60, burst=None, enforcement=CircuitBreaker(threshold=9, open_for=60), "
+        "shadow=True)"
+    )
     assert repr(Limit(5, on_outage=Outage.DENY)) == "Limit(permits=5, per=1, burst=None, on_outage=Outage.DENY)"
 
 
@@ -57,11 +81,23 @@ def test_a_limit_cannot_be_changed():
         (Limit(0), "permits is 0"), (Limit(-1), "permits is -1"), (Limit(2**64), "permits is 18446744073709551616"),
         (Limit(1, 0), "period is 0"), (Limit(1, burst=0), "burst is 0"), (Limit(1, burst=-5), "burst is -5"),
         (Limit(1, float("inf")), "period of 18446744073709551615 ns"),
+        (Limit.sliding_window(5, burst=6), "burst 6 is above permits 5"),
+        (Limit(1, enforcement=Throttling(0)), "max_wait_ns"),
+        (Limit(1, enforcement=CircuitBreaker(0, 1)), "breaker_threshold"),
+        (Limit(1, enforcement=CircuitBreaker(1, 0)), "open_for_ns"),
+        (Limit(1, enforcement=CircuitBreaker(-1, 1)), "threshold is -1"),
+        (Limit(1, enforcement=CircuitBreaker(2**32, 1)), "threshold is 4294967296"),
     ],
 )
 def test_a_senseless_limit_makes_no_limiter(runtime, limit, words):
     with pytest.raises(tidegate.ArgumentError, match=words):
         runtime.limiter("senseless", limit)
+
+
+@pytest.mark.parametrize("enforcement", [None, "hard", HardLimit, 1, Limit(1)])
+def test_what_is_no_enforcement_is_a_type_error(enforcement):
+    with pytest.raises(TypeError, match="enforcement must be"):
+        Limit(1, enforcement=enforcement)
 
 
 def test_a_limit_without_burst_lets_one_period_through_at_once(runtime):
@@ -91,8 +127,19 @@ def test_a_changed_limit_binds_at_once_and_a_limit_out_of_range_changes_nothing(
             limiter.set_limit(Limit(0, 1, burst=1))
         with pytest.raises(tidegate.ArgumentError, match="on_outage"):
             limiter.set_limit(Limit(1, 1, on_outage=Outage.DENY))
+        for behaviour in ({"shadow": True}, {"enforcement": Throttling(1)}):
+            with pytest.raises(tidegate.ArgumentError, match="only the numbers"):
+                limiter.set_limit(Limit(1, 1, **behaviour))
+        with pytest.raises(tidegate.ArgumentError, match="kind"):
+            limiter.set_limit(Limit.sliding_window(1, 1))
         assert limiter.limit.burst == 5 and key.try_acquire(4)
         limiter.set_limit(Limit(1, timedelta(hours=1), burst=2))
         assert limiter.limit.burst == 2
         assert key.try_acquire(3).status == tidegate.Status.NEVER
         assert key.try_acquire() and not key.try_acquire()
+
+
+def test_a_changed_limit_keeps_what_it_does_where_it_is_reached(stopped):
+    limiter = stopped.limiter("kept", Limit(1, on_outage=Outage.DENY, enforcement=Throttling(1), shadow=True))
+    limiter.set_limit(Limit(7, 2, burst=9))
+    assert limiter.limit == Limit(7, 2, burst=9, on_outage=Outage.DENY, enforcement=Throttling(1), shadow=True)

@@ -7,14 +7,8 @@ from tidegate import Limit, Status, Tier
 
 
 @pytest.fixture
-def clock():
-    return tidegate.ManualClock()
-
-
-@pytest.fixture
-def runtime(clock):
-    with tidegate.Runtime(clock=clock) as opened:
-        yield opened
+def runtime(stopped):
+    return stopped
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
-using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Tidegate.Native;
 
 /// <summary>Text, time and status between the two worlds.</summary>
-internal static unsafe class Interop
+internal static unsafe partial class Interop
 {
     /// <summary>UTF-16 that fits a stack buffer is encoded there: most names and keys are short.</summary>
     internal const int StackBytes = 256;
+
+    /// <summary>The same for contexts, of which there is more to say.</summary>
+    internal const int ContextBytes = 512;
 
     // Half of a surrogate pair is no text: replacing it silently would make one key out of two.
     private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
@@ -27,6 +29,18 @@ internal static unsafe class Interop
     }
 
     internal static string Text(byte* utf8) => Marshal.PtrToStringUTF8((nint)utf8) ?? "";
+
+    /// <summary>Throws for a negative status of a call that tells no story.</summary>
+    internal static void Check(int status)
+    {
+        if (status < 0)
+        {
+            Fail(status);
+        }
+    }
+
+    // A method of its own: throwing in a caller would keep it from being inlined.
+    internal static bool Fail(int status) => throw TidegateException.Of(status);
 
     /// <summary>Throws for a negative status, and frees the error that came with it.</summary>
     internal static void Check(int status, nint error)
@@ -64,72 +78,11 @@ internal static unsafe class Interop
         : TimeSpan.FromTicks((long)(nanoseconds / TimeSpan.NanosecondsPerTick)
             + (nanoseconds % TimeSpan.NanosecondsPerTick == 0 ? 0 : 1));
 
+    /// <summary>A part, 0 to 1, in millionths.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Any other number, or none.</exception>
+    internal static uint Ppm(double part, string name) => part is >= 0 and <= 1
+        ? (uint)Math.Round(part * 1e6)
+        : throw new ArgumentOutOfRangeException(name, part, "a part is 0 to 1");
+
     internal static long Count(ulong count) => (long)Math.Min(count, long.MaxValue);
-
-    /// <summary>Room for a context's texts in UTF-8, at most.</summary>
-    /// <exception cref="ArgumentException">More dimensions than a context can have.</exception>
-    internal static int MostBytes(ReadOnlySpan<(string Dimension, string Value)> context)
-    {
-        if (context.Length > NativeMethods.ScopesMax)
-        {
-            throw new ArgumentException($"a context has at most {NativeMethods.ScopesMax} dimensions", nameof(context));
-        }
-        int most = 0;
-        foreach ((string dimension, string value) in context)
-        {
-            ArgumentNullException.ThrowIfNull(dimension);
-            ArgumentNullException.ThrowIfNull(value);
-            most = checked(most + Strict.GetMaxByteCount(dimension.Length) + Strict.GetMaxByteCount(value.Length));
-        }
-        return most;
-    }
-
-    /// <summary>A context as C has it. Both places are large enough.</summary>
-    internal static void Encode(
-        ReadOnlySpan<(string Dimension, string Value)> context, byte* bytes, int capacity, NativeScope* scopes)
-    {
-        Span<byte> left = new(bytes, capacity);
-        foreach ((string dimension, string value) in context)
-        {
-            *scopes++ = new()
-            {
-                Dimension = bytes + (capacity - left.Length),
-                DimensionLen = Encode(dimension, ref left),
-                Value = bytes + (capacity - left.Length),
-                ValueLen = Encode(value, ref left),
-            };
-        }
-    }
-
-    private static ulong Encode(string text, ref Span<byte> left)
-    {
-        int length = Strict.GetBytes(text, left);
-        left = left[length..];
-        return (ulong)length;
-    }
-
-    /// <summary>Encodes a text on the stack or in a rented buffer; dispose gives that back.</summary>
-    internal ref struct Utf8
-    {
-        private byte[]? _rented;
-
-        internal Utf8(ReadOnlySpan<char> text, Span<byte> stack)
-        {
-            int most = Strict.GetMaxByteCount(text.Length);
-            Span<byte> buffer = most <= stack.Length ? stack : _rented = ArrayPool<byte>.Shared.Rent(most);
-            Bytes = buffer[..Strict.GetBytes(text, buffer)];
-        }
-
-        internal ReadOnlySpan<byte> Bytes { get; }
-
-        internal void Dispose()
-        {
-            if (_rented is not null)
-            {
-                // Values of properties may be secrets.
-                ArrayPool<byte>.Shared.Return(_rented, clearArray: true);
-                _rented = null;
-            }
-        }
-    }
 }

@@ -7,7 +7,7 @@ namespace Tidegate.Native;
 
 /// <summary>
 /// The C ABI as include/tidegate.h declares it: the same names, plain integers and pointers. The comments there hold
-/// here. The calls on keys are the hot path: nothing is marshalled, and no handle's use is counted.
+/// here.
 /// </summary>
 internal static unsafe partial class NativeMethods
 {
@@ -104,44 +104,33 @@ internal static unsafe partial class NativeMethods
         LimiterHandle limiter, NativeLimit* limit, ulong timeoutNs, nint* errorOut);
 
     [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_pause_on_lag(
+        LimiterHandle limiter, ulong pauseAbove, ulong resumeBelow, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_slow_on_lag(
+        LimiterHandle limiter, ulong from, ulong to, uint floorPpm, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_observe_lag(LimiterHandle limiter, ulong lag, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_watch_lag(
+        LimiterHandle limiter, byte* group, nuint groupLen, byte* topics, nuint topicsLen, uint unit, ulong everyNs,
+        nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_adapt(LimiterHandle limiter, NativeAdaptive* adaptive, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_observe_outcome(LimiterHandle limiter, int isOverloaded, nint* errorOut);
+
+    [LibraryImport(Library)]
     internal static partial void tidegate_limiter_free(nint limiter);
 
     [LibraryImport(Library)]
     internal static partial int tidegate_limiter_key(
         LimiterHandle limiter, byte* value, nuint valueLen, ulong* keyOut, nint* errorOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_try_acquire(ulong key, ulong permits, TidegateDecision* decisionOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_acquire(
-        ulong key, ulong permits, ulong timeoutNs, TidegateDecision* decisionOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_peek(ulong key, TidegateDecision* decisionOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_status(ulong key, NativeKeyStatus* statusOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_release(ulong key);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_keys_try_acquire(
-        ulong* keys, ulong* permits, uint count, TidegateDecision* decisionsOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_key_reserve(
-        ulong key, ulong permits, ulong maxWaitNs, ulong* ticketOut, TidegateDecision* decisionOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_ticket_poll(ulong ticket, TidegateDecision* decisionOut);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_ticket_cancel(ulong ticket);
-
-    [LibraryImport(Library)]
-    internal static partial int tidegate_ticket_settle(ulong ticket, ulong used);
 
     [LibraryImport(Library)]
     internal static partial nint tidegate_clock_create();
@@ -155,6 +144,32 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)]
     internal static partial int tidegate_runtime_open_with_clock(
         ConfigHandle config, ClockHandle clock, nint* runtimeOut, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_runtime_next_event(
+        RuntimeHandle runtime, ulong timeoutNs, nint* eventOut, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial uint tidegate_event_kind(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial byte* tidegate_event_limiter(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial uint tidegate_event_tier(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial byte* tidegate_event_value(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial ulong tidegate_event_dropped(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial void tidegate_event_free(nint @event);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_headers_format(
+        byte* name, nuint nameLen, NativeLimit* limit, TidegateDecision* decision, nint* textOut, nint* errorOut);
 
     [LibraryImport(Library)]
     internal static partial int tidegate_runtime_storage_info(

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Tidegate.Native;
 
-// The structs of include/tidegate.h, field by field; LayoutTests compares names, order and sizes with the header.
+// The structs of include/tidegate.h, field by field; HeaderTests compares names, order and sizes with the header.
 
 [StructLayout(LayoutKind.Sequential)]
 internal struct NativeLimit
@@ -13,7 +13,11 @@ internal struct NativeLimit
     public ulong PeriodNs;
     public ulong Burst;
     public uint OnOutage;
-    public uint Reserved;
+    public uint Mode;
+    public uint Enforcement;
+    public uint BreakerThreshold;
+    public ulong MaxWaitNs;
+    public ulong OpenForNs;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -52,6 +56,18 @@ internal struct NativeKeyStatus
     public ulong Refused;
     public uint Processes;
     public uint Waiting;
+    public uint PacePpm;
+    public uint Reserved;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct NativeAdaptive
+{
+    public uint StructSize;
+    public uint FloorPpm;
+    public uint StepPpm;
+    public uint CutPpm;
+    public ulong EveryNs;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -88,4 +104,13 @@ internal struct NativeMetrics
     public ulong EvictionsSent;
     public ulong DigestMismatches;
     public ulong Gaps;
+    public ulong KeysIdle;
+    public ulong PermitsShadowed;
+    public ulong SessionsLostWhileValid;
+    public ulong DigestsCompared;
+    public ulong SnapshotsWritten;
+    public ulong SnapshotsRestored;
+    public ulong SnapshotAgeMs;
+    public ulong SnapshotOffset;
+    public ulong Resets;
 }

@@ -43,29 +43,6 @@ public enum TidegateStatus
     Bug = -100,
 }
 
-/// <summary>What kind of limit it is.</summary>
-public enum TidegateLimitKind
-{
-    /// <summary>So many permits per period, at most the burst at once.</summary>
-    TokenBucket = 1,
-}
-
-/// <summary>What a limit does when the log is away and a share cannot be renewed.</summary>
-public enum TidegateOutage
-{
-    /// <summary>As the property <c>on.outage</c> says.</summary>
-    Default = 0,
-
-    /// <summary>Go on with the last share.</summary>
-    KeepShare = 1,
-
-    /// <summary>Refuse.</summary>
-    Deny = 2,
-
-    /// <summary>Let everything through, and count it.</summary>
-    Allow = 3,
-}
-
 /// <summary>What a decision rests on.</summary>
 public enum TidegateBasis
 {
@@ -83,44 +60,10 @@ public enum TidegateBasis
 
     /// <summary>There is no share yet, or no more.</summary>
     NoShare = 4,
-}
 
-/// <summary>How well a runtime is.</summary>
-public enum TidegateHealthState
-{
-    /// <summary>Decisions are made from shares that are renewed, or from local limits.</summary>
-    Ok = 0,
+    /// <summary>Nothing: a circuit breaker is open, and refuses unasked.</summary>
+    Breaker = 5,
 
-    /// <summary>The log was not reached or read yet.</summary>
-    Connecting = 1,
-
-    /// <summary>Something is wrong, and decisions follow the outage policy.</summary>
-    Degraded = 2,
-
-    /// <summary>Sharing cannot go on until somebody acts.</summary>
-    Failed = 3,
-
-    /// <summary>The runtime was closed.</summary>
-    Closed = 4,
-}
-
-/// <summary>Where a runtime keeps its shares.</summary>
-public enum TidegateStorage
-{
-    /// <summary>This process alone.</summary>
-    Memory = 1,
-
-    /// <summary>Apache Kafka.</summary>
-    Kafka = 2,
-}
-
-/// <summary>What a build of the native library can do.</summary>
-[Flags]
-public enum TidegateFeatures : long
-{
-    /// <summary>Nothing beyond the ABI.</summary>
-    None = 0,
-
-    /// <summary>It has the Kafka storage.</summary>
-    Kafka = 1,
+    /// <summary>The limit would have refused, but is in shadow mode.</summary>
+    Shadow = 6,
 }
