@@ -2,20 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
+mod common;
+
+use common::{drain, limit};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidegate::runtime::clock::ManualClock;
 use tidegate::runtime::decision::{DENIED, NEVER, OK, TIMED_OUT};
-use tidegate::{runtime, Basis, Config, ErrorKind, Key, Limit, Limiter, Nanos, Runtime};
-
-fn limit(permits: u64, burst: u64) -> Limit {
-    Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap()
-}
+use tidegate::{runtime, Basis, Config, ErrorKind, Limit, Limiter, Nanos, Runtime};
 
 fn stopped(permits: u64, burst: u64) -> (ManualClock, Limiter) {
-    let clock = ManualClock::default();
-    let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
-    let limiter = runtime.limiter("test", limit(permits, burst)).unwrap();
+    let (clock, _, limiter) = common::stopped_limiter(limit(permits, burst));
     (clock, limiter)
 }
 
@@ -23,10 +20,6 @@ fn running(keys_max: &str) -> Runtime {
     let mut config = Config::new();
     config.set("keys.max", keys_max).unwrap();
     Runtime::open(&config).unwrap()
-}
-
-fn drain(key: &Key) -> u64 {
-    (0..).take_while(|_| key.try_acquire(1).is_granted()).count() as u64
 }
 
 #[test]

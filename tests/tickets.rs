@@ -2,28 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
+mod common;
+
+use common::{drain, limit, stopped_limiter};
 use std::time::Duration;
 use tidegate::runtime::clock::ManualClock;
 use tidegate::runtime::decision::{DENIED, NEVER, OK, PENDING, TIMED_OUT};
 use tidegate::runtime::tickets;
-use tidegate::{Config, ErrorKind, Key, Limit, Nanos, Reservation, Runtime, Tier};
+use tidegate::{Config, ErrorKind, Key, Reservation, Runtime, Tier};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
-fn limit(permits: u64, burst: u64) -> Limit {
-    Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap()
-}
-
 /// Ten, and ten a second.
 fn stopped() -> (ManualClock, Runtime, Key) {
-    let clock = ManualClock::default();
-    let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
-    let key = runtime.limiter("test", limit(10, 10)).unwrap().key("").unwrap();
+    let (clock, runtime, limiter) = stopped_limiter(limit(10, 10));
+    let key = limiter.key("").unwrap();
     (clock, runtime, key)
-}
-
-fn drain(key: &Key) -> u64 {
-    (0..).take_while(|_| key.try_acquire(1).is_granted()).count() as u64
 }
 
 fn pending(key: &Key, permits: u64) -> Reservation {

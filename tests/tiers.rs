@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
+mod common;
+
+use common::{drain, limit};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate::runtime::clock::ManualClock;
 use tidegate::runtime::decision::{DENIED, NEVER, OK, TIMED_OUT};
 use tidegate::runtime::{TIERS_MAX, WEIGHT_MAX};
-use tidegate::{runtime, Config, ErrorKind, Key, Limit, Limiter, Nanos, Runtime, Tier};
-
-fn limit(permits: u64, burst: u64) -> Limit {
-    Limit::token_bucket(permits, Nanos::from_secs(1), burst).unwrap()
-}
+use tidegate::{runtime, Config, ErrorKind, Limit, Limiter, Nanos, Runtime, Tier};
 
 /// A cluster of 10, topics of 4, consumers of 2, each refilled at its burst per second.
 fn seed() -> [Tier; 3] {
@@ -23,14 +22,9 @@ fn seed() -> [Tier; 3] {
 }
 
 fn stopped(tiers: &[Tier]) -> (ManualClock, Limiter) {
-    let clock = ManualClock::default();
-    let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
+    let (clock, runtime) = common::stopped();
     let limiter = runtime.tiered("test", tiers).unwrap();
     (clock, limiter)
-}
-
-fn drain(key: &Key) -> u64 {
-    (0..).take_while(|_| key.try_acquire(1).is_granted()).count() as u64
 }
 
 fn at<'a>(topic: &'a str, consumer: &'a str) -> [(&'static str, &'a str); 2] {
