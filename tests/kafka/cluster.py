@@ -3,7 +3,8 @@
 
     tests/kafka/cluster.py --brokers 3 -- COMMAND...   runs COMMAND with TIDEGATE_TEST_KAFKA=127.0.0.1:p1,127.0.0.1:p2,...
     tests/kafka/cluster.py --brokers 1                 prints the address, serves until stdin closes or ctrl-c; obeys lines
-                                                       on stdin, each answered by one: kill N | restart N | leader TOPIC P
+                                                       on stdin, each answered by one: kill N | restart N | leader TOPIC P |
+                                                       elect TOPIC P (the preferred leader; `no` if it cannot be)
     --secure adds listeners with login and TLS (see secure.py) and sets TIDEGATE_TEST_KAFKA_LOGIN, _TLS, .. (see environment)
 
 In Python: `with Cluster(brokers=3) as kafka: kafka.kill(kafka.leader(topic, 0))`. Standard library only. Needs Java 17, and
@@ -329,6 +330,9 @@ def obey(kafka, line):
         kafka.restart(int(rest[0]), clean=False, wait=False)
     elif what == "leader":
         return str(kafka.leader(rest[0], int(rest[1])))
+    elif what == "elect":
+        node = kafka.alive()[0]
+        return "ok" if wire.elect_preferred(kafka.host(node), kafka.ports[node], rest[0], int(rest[1])) else "no"
     else:
         return f"unknown: {what}"
     return "ok"

@@ -8,11 +8,14 @@ import os
 import shutil
 import subprocess
 
-USERS = {name: f"{name}-secret" for name in ("ann", "bob", "uses", "reads", "writes")}
+from wire import GROUP, TOPIC
+
+USERS = {name: f"{name}-secret" for name in ("ann", "bob", "uses", "reads", "writes", "watches")}
 # On topics whose names begin with `t-`: `uses` is a user of topics that somebody else creates.
-GRANTED = [(user, operation, "t-") for user, operations in
-           {"uses": "Read Write DescribeConfigs", "reads": "Read DescribeConfigs", "writes": "Write DescribeConfigs"}.items()
-           for operation in operations.split()]
+GRANTED = [(user, operation, TOPIC, "t-") for user, operations in
+           {"uses": "Read Write DescribeConfigs", "reads": "Read DescribeConfigs", "writes": "Write DescribeConfigs",
+            "watches": "Describe"}.items()
+           for operation in operations.split()] + [("watches", "Describe", GROUP, "t-")]
 FORMAT = [part for name, password in USERS.items()
           for part in ("--add-scram", f"SCRAM-SHA-256=[name={name},password={password}]")]
 

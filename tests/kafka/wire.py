@@ -1,5 +1,5 @@
 """The Kafka requests that the harness needs: who is up, who leads a partition or is the controller, where it ends, removing its
-records, adding partitions; letting users in."""
+records, adding partitions, giving back the lead; letting users in."""
 import socket
 import struct
 
@@ -11,8 +11,9 @@ DESCRIBE_QUORUM = 55
 NO_TAGS = b"\0"
 CREATE_PARTITIONS, ANYWHERE = 37, -1
 CREATE_ACLS = 30
-TOPIC, PREFIXED, ALLOW = 2, 4, 3
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
+TOPIC, GROUP, PREFIXED, ALLOW = 2, 3, 4, 3
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+ELECT_LEADERS = 43
 
 
 class Reader:
@@ -104,10 +105,20 @@ def quorum_leader(host, port):
     return None if read.take("h") else read.take("i")
 
 
+def elect_preferred(host, port, topic, partition):
+    """The first of the partition's replicas leads it again (ElectLeaders, version 0). True: it does now."""
+    read = ask(host, port, struct.pack(">hhi", ELECT_LEADERS, 0, 1) + text("tidegate-tests") + struct.pack(">i", 1) + text(topic)
+               + struct.pack(">iii", 1, partition, int(TIMEOUT_S * 1000)))
+    read.take("i")                                                # throttling
+    errors = [one for _, of in read.array(lambda: (read.text(), read.array(lambda: (read.take("i"), read.take("h"), read.text()))))
+              for one in of if one[1]]
+    return not errors
+
+
 def create_acls(host, port, granted):
-    """Lets users in (CreateAcls, version 1). `granted`: (user, operation, beginning of topic names)."""
-    def rule(user, operation, prefix):
-        return (struct.pack(">b", TOPIC) + text(prefix) + struct.pack(">b", PREFIXED) + text(f"User:{user}") + text("*")
+    """Lets users in (CreateAcls, version 1). `granted`: (user, operation, TOPIC or GROUP, beginning of their names)."""
+    def rule(user, operation, kind, prefix):
+        return (struct.pack(">b", kind) + text(prefix) + struct.pack(">b", PREFIXED) + text(f"User:{user}") + text("*")
                 + struct.pack(">bb", OPERATIONS[operation], ALLOW))
     rules = [rule(*one) for one in granted]
     read = ask(host, port, struct.pack(">hhi", CREATE_ACLS, 1, 1) + text("tidegate-tests") + struct.pack(">i", len(rules)) + b"".join(rules))

@@ -10,15 +10,15 @@ use tidegate::storage::{LogStore, StorageEvent};
 /// Longer than the brokers take to agree on another leader.
 const SENDING: Duration = Duration::from_secs(8);
 
-struct Cluster {
+pub struct Cluster {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    address: String,
+    pub address: String,
 }
 
 impl Cluster {
-    fn start(brokers: u32) -> Cluster {
+    pub fn start(brokers: u32) -> Cluster {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/cluster.py");
         let mut command = Command::new("python3");
         command.args([script, "--brokers", &brokers.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -36,7 +36,7 @@ impl Cluster {
         line.trim().to_owned()
     }
 
-    fn tell(&mut self, what: &str) -> String {
+    pub fn tell(&mut self, what: &str) -> String {
         writeln!(self.stdin.as_mut().unwrap(), "{what}").unwrap();
         self.line()
     }

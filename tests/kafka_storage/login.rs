@@ -3,7 +3,7 @@
 use crate::harness::*;
 use tidegate::storage::kafka::KafkaSettings;
 
-fn listener(name: &str) -> Option<String> {
+pub fn listener(name: &str) -> Option<String> {
     let address = std::env::var(format!("TIDEGATE_TEST_KAFKA_{name}")).ok();
     if address.is_none() {
         println!("SKIPPED: no TIDEGATE_TEST_KAFKA_{name}: run under tests/kafka/cluster.py --secure");
@@ -49,7 +49,7 @@ fn denied(user: &User, topic: &str, cannot: &str) {
     assert!(!message.contains("-secret"), "{message}");
 }
 
-fn user(address: &str, name: &str) -> KafkaSettings {
+pub fn user(address: &str, name: &str) -> KafkaSettings {
     login(address, "PLAIN", name, &format!("{name}-secret"))
 }
 

@@ -10,6 +10,8 @@
 mod failover;
 mod growth;
 mod harness;
+mod lag;
+mod lag_refusals;
 mod login;
 mod outage;
 mod reading;

@@ -51,31 +51,45 @@ pub(super) struct Admin {
 pub(super) type Options = *const sys::rd_kafka_AdminOptions_t;
 pub(super) type Waiting<'a> = &'a mut dyn FnMut(Duration) -> bool;
 
-/// Asks, and waits for the answer. `put` hands the question over; `waiting` hears how long the answer has taken so far,
-/// and its false ends the wait.
-pub(super) fn ask(
-    consumer: &Arc<Consumer>,
+/// Whom a question is for.
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    /// Whomever the client thinks right. Never the coordinator of a group: librdkafka (to 2.12 at least) aborts the
+    /// process when a coordinator is found after the question has timed out (its issues 3663 and 4605).
+    Anybody,
+    /// The broker with this id.
+    Broker(i32),
+}
+
+/// Hands a question over; its answer comes to the queue. `put` does it.
+pub(super) fn put(
+    consumer: &Consumer,
+    to: To,
     op: sys::rd_kafka_admin_op_t,
+    answers: &Queue,
     put: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
-    waiting: Waiting<'_>,
-) -> Result<Event, Failed> {
-    // A queue for this answer alone: what comes late to an earlier question goes with its queue.
-    let answers = Queue::for_answers(consumer);
+) {
     // SAFETY: the client is alive; the options are copied by the call and ours to destroy.
     unsafe {
         let options = sys::rd_kafka_AdminOptions_new(consumer.client().native_ptr(), op);
         let within = ANSWER_WITHIN.as_millis() as i32;
         sys::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
+        if let To::Broker(id) = to {
+            sys::rd_kafka_AdminOptions_set_broker(options, id, ptr::null_mut(), 0);
+            // The answer tells whom it is from. Not a pointer to anything.
+            sys::rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut(id as usize));
+        }
         put(options, answers.raw());
         sys::rd_kafka_AdminOptions_destroy(options);
     }
+}
+
+/// The next answer; `waiting` hears how long it has taken so far, and its false ends the wait.
+pub(super) fn answer(answers: &Queue, waiting: Waiting<'_>) -> Result<Event, Failed> {
     let start = Instant::now();
     loop {
         if let Some(event) = answers.poll_event(LOOK) {
-            return match event.code() {
-                Code::NoError => Ok(event),
-                code => Err(Failed::Kafka(code, event.text())),
-            };
+            return Ok(event);
         }
         let waited = start.elapsed();
         if !waiting(waited) {
@@ -84,6 +98,24 @@ pub(super) fn ask(
         if waited > ANSWER_WITHIN * 2 {
             return Err(Failed::Kafka(Code::OperationTimedOut, "no answer".into()));
         }
+    }
+}
+
+/// Asks, and waits for the answer.
+pub(super) fn ask(
+    consumer: &Arc<Consumer>,
+    to: To,
+    op: sys::rd_kafka_admin_op_t,
+    question: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
+    waiting: Waiting<'_>,
+) -> Result<Event, Failed> {
+    // A queue for this answer alone: what comes late to an earlier question goes with its queue.
+    let answers = Queue::for_answers(consumer);
+    put(consumer, to, op, &answers, question);
+    let event = answer(&answers, waiting)?;
+    match event.code() {
+        Code::NoError => Ok(event),
+        code => Err(Failed::Kafka(code, event.text())),
     }
 }
 
@@ -99,10 +131,10 @@ impl Admin {
     fn ask(
         &self,
         op: sys::rd_kafka_admin_op_t,
-        put: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
+        question: impl FnOnce(Options, *mut sys::rd_kafka_queue_t),
         waiting: Waiting<'_>,
     ) -> Result<Event, Failed> {
-        ask(&self.consumer, op, put, waiting)
+        ask(&self.consumer, To::Anybody, op, question, waiting)
     }
 
     /// The cluster and the topic as any broker knows them: works without a controller, too.

@@ -28,8 +28,6 @@ const MEASURE_WITHIN: Duration = Duration::from_secs(5);
 const END_WITHIN: Duration = Duration::from_secs(1);
 /// How often the client's errors are taken from its queue between two measurements, so that they do not pile up.
 const DRAIN: Duration = Duration::from_secs(1);
-/// A client is replaced at most so often.
-const REPLACE: Duration = Duration::from_secs(1);
 
 pub(super) struct KafkaLags {
     settings: Checked,
@@ -124,11 +122,11 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn run(mut self, mut report: Report) {
+    fn run(self, mut report: Report) {
+        let mut coordinator = None;
         let mut due = Instant::now();
-        let mut replaced = due;
         loop {
-            let measured = catch_unwind(AssertUnwindSafe(|| self.measure()));
+            let measured = catch_unwind(AssertUnwindSafe(|| self.measure(&mut coordinator)));
             let measured = measured.unwrap_or_else(|_| Err(Failure::Said(words::lag_defect(&self.watch.group))));
             if self.is_over() {
                 return;
@@ -136,15 +134,7 @@ impl Watcher {
             if measured.is_ok() {
                 self.health.reached();
             }
-            // The client keeps asking the broker that coordinated the group once, as long as it is there.
-            let moved = matches!(measured, Err(Failure::Kafka(Code::NotCoordinator, _)));
             report(measured.map_err(|failure| self.explain(failure)));
-            if moved && replaced.elapsed() > REPLACE {
-                replaced = Instant::now();
-                if let Ok(client) = Client::new(&self.settings, &self.watch.group) {
-                    self.client = client;
-                }
-            }
             due = (due + self.watch.every).max(Instant::now());
             while Instant::now() < due {
                 let until = due.min(Instant::now() + DRAIN);
@@ -170,13 +160,13 @@ impl Watcher {
         }
     }
 
-    fn measure(&self) -> Result<Lag, Failure> {
+    fn measure(&self, coordinator: &mut Option<i32>) -> Result<Lag, Failure> {
         let start = Instant::now();
         let waiting: Waiting<'_> = &mut |_| {
             self.take_errors();
             !self.is_over() && start.elapsed() < MEASURE_WITHIN
         };
-        let mut kafka = Offsets { consumer: &self.client.consumer, waiting };
+        let mut kafka = Offsets { consumer: &self.client.consumer, coordinator, waiting };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let Watch { group, topics, older_than, .. } = &self.watch;
 

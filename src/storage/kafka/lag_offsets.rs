@@ -1,9 +1,9 @@
-//! The questions that a group's lag needs, each asked in one call for all topics and partitions. None of them joins the
-//! group, and each wait can be ended at any time.
+//! The questions that a group's lag needs, each asked once for all topics and partitions. None of them joins the group,
+//! and each wait can be ended at any time.
 
-use super::admin::{ask, Failed, Waiting};
+use super::admin::{answer, ask, put, Failed, Options, To, Waiting};
 use super::client::Consumer;
-use super::queue::text;
+use super::queue::{text, Event, Queue};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::slice;
 use std::sync::Arc;
+
+/// Of so many brokers one is looked for that coordinates the group.
+const MAX_BROKERS: usize = 1000;
 
 /// Why there is no answer.
 pub(super) enum Failure {
@@ -53,6 +56,8 @@ pub(super) struct Topic {
 
 pub(super) struct Offsets<'a> {
     pub consumer: &'a Arc<Consumer>,
+    /// Which broker keeps the group's offsets, as far as known: kept between measurements.
+    pub coordinator: &'a mut Option<i32>,
     pub waiting: Waiting<'a>,
 }
 
@@ -64,44 +69,61 @@ impl Offsets<'_> {
     /// Everything the group has committed, but for topics that the principal may not see.
     pub(super) fn committed(&mut self, group: &CStr) -> Result<Committed, Failure> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS as OP;
-        let client = self.raw();
-        let event = ask(
-            self.consumer,
-            OP,
-            // SAFETY: client, options and queue are alive; what is wanted is copied by the call.
-            |options, queue| unsafe {
-                let wanted = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), std::ptr::null());
-                sys::rd_kafka_ListConsumerGroupOffsets(client, [wanted].as_mut_ptr(), 1, options, queue);
-                sys::rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
-            },
-            self.waiting,
-        )?;
-        let mut found = Committed::new();
-        // SAFETY: everything read here belongs to the event.
-        unsafe {
-            let mut count = 0;
-            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event.raw());
-            let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
-            if count != 1 {
-                return Err(Failure::Kafka(Code::BadMessage, format!("{count} groups in the answer")));
-            }
-            no_error(sys::rd_kafka_group_result_error(*groups))?;
-            let partitions = sys::rd_kafka_group_result_partitions(*groups);
-            if partitions.is_null() || (*partitions).cnt <= 0 {
-                return Ok(found);
-            }
-            for one in slice::from_raw_parts((*partitions).elems, (*partitions).cnt as usize) {
-                let topic = text(one.topic);
-                match Code::from(one.err) {
-                    Code::NoError => {}
-                    code => return Err(Failure::Topic(topic, code)),
-                }
-                if let (Ok(partition), Ok(offset)) = (u32::try_from(one.partition), u64::try_from(one.offset)) {
-                    found.entry(topic).or_default().insert(partition, offset);
+        if let Some(known) = *self.coordinator {
+            match ask(self.consumer, To::Broker(known), OP, offsets_of(self.raw(), group), self.waiting) {
+                Ok(event) => return read_committed(&event),
+                // Another one has taken over: looked for at once.
+                Err(Failed::Kafka(Code::NotCoordinator, _)) => *self.coordinator = None,
+                Err(other) => {
+                    *self.coordinator = None;
+                    return Err(other.into());
                 }
             }
         }
-        Ok(found)
+        // All at once, so that one that is away holds up nobody. The question is its own answer: only the coordinator
+        // has one.
+        let brokers = self.brokers()?;
+        let answers = Queue::for_answers(self.consumer);
+        for broker in &brokers {
+            put(self.consumer, To::Broker(*broker), OP, &answers, offsets_of(self.raw(), group));
+        }
+        let mut worst = (Code::CoordinatorNotAvailable, String::new());
+        for _ in &brokers {
+            let event = answer(&answers, self.waiting)?;
+            match event.code() {
+                Code::NoError => {
+                    // SAFETY: the event is alive.
+                    *self.coordinator = Some(unsafe { sys::rd_kafka_event_opaque(event.raw()) } as i32);
+                    return read_committed(&event);
+                }
+                Code::NotCoordinator => {}
+                code @ (Code::GroupAuthorizationFailed | Code::CoordinatorLoadInProgress) => {
+                    return Err(Failure::Kafka(code, code.to_string()));
+                }
+                code => worst = (code, event.text()),
+            }
+        }
+        Err(Failure::Kafka(worst.0, worst.1))
+    }
+
+    fn brokers(&mut self) -> Result<Vec<i32>, Failure> {
+        use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER as OP;
+        let client = self.raw();
+        let event = ask(
+            self.consumer,
+            To::Anybody,
+            OP,
+            // SAFETY: client, options and queue are alive.
+            |options, queue| unsafe { sys::rd_kafka_DescribeCluster(client, options, queue) },
+            self.waiting,
+        )?;
+        // SAFETY: everything read here belongs to the event.
+        unsafe {
+            let mut count = 0;
+            let result = sys::rd_kafka_event_DescribeCluster_result(event.raw());
+            let nodes = sys::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
+            Ok((0..count.min(MAX_BROKERS)).map(|i| sys::rd_kafka_Node_id(*nodes.add(i))).collect())
+        }
     }
 
     /// Whether there is such a group: one with members, or with committed offsets.
@@ -109,8 +131,12 @@ impl Offsets<'_> {
         use sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS as OP;
         use sys::rd_kafka_consumer_group_state_t::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD as DEAD;
         let client = self.raw();
+        let Some(coordinator) = *self.coordinator else {
+            return Err(Failure::Kafka(Code::CoordinatorNotAvailable, String::new()));
+        };
         let event = ask(
             self.consumer,
+            To::Broker(coordinator),
             OP,
             // SAFETY: client, options and queue are alive; the name is copied by the call.
             |options, queue| unsafe {
@@ -142,6 +168,7 @@ impl Offsets<'_> {
         let names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
         let event = ask(
             self.consumer,
+            To::Anybody,
             OP,
             // SAFETY: client, options and queue are alive; the collection is copied by the call.
             |options, queue| unsafe {
@@ -191,6 +218,7 @@ impl Offsets<'_> {
             || topics.iter().flat_map(|topic| (0..topic.partitions).map(|number| (&topic.name, number as i32)));
         let event = ask(
             self.consumer,
+            To::Anybody,
             OP,
             // SAFETY: client, options and queue are alive; the list is ours, and copied by the call.
             |options, queue| unsafe {
@@ -231,6 +259,45 @@ impl Offsets<'_> {
         }
         Ok(found)
     }
+}
+
+/// The question for everything that a group has committed.
+fn offsets_of(client: *mut sys::rd_kafka_t, group: &CStr) -> impl FnOnce(Options, *mut sys::rd_kafka_queue_t) + '_ {
+    // SAFETY: client, options and queue are alive while `put` runs; what is wanted is copied by the call.
+    move |options, queue| unsafe {
+        let wanted = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), std::ptr::null());
+        sys::rd_kafka_ListConsumerGroupOffsets(client, [wanted].as_mut_ptr(), 1, options, queue);
+        sys::rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
+    }
+}
+
+fn read_committed(event: &Event) -> Result<Committed, Failure> {
+    let mut found = Committed::new();
+    // SAFETY: everything read here belongs to the event.
+    unsafe {
+        let mut count = 0;
+        let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event.raw());
+        let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
+        if count != 1 {
+            return Err(Failure::Kafka(Code::BadMessage, format!("{count} groups in the answer")));
+        }
+        no_error(sys::rd_kafka_group_result_error(*groups))?;
+        let partitions = sys::rd_kafka_group_result_partitions(*groups);
+        if partitions.is_null() || (*partitions).cnt <= 0 {
+            return Ok(found);
+        }
+        for one in slice::from_raw_parts((*partitions).elems, (*partitions).cnt as usize) {
+            let topic = text(one.topic);
+            match Code::from(one.err) {
+                Code::NoError => {}
+                code => return Err(Failure::Topic(topic, code)),
+            }
+            if let (Ok(partition), Ok(offset)) = (u32::try_from(one.partition), u64::try_from(one.offset)) {
+                found.entry(topic).or_default().insert(partition, offset);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// # Safety

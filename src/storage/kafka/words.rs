@@ -152,6 +152,9 @@ pub(super) fn lag_of_group(code: Code, text: &str, group: &str) -> String {
         code if denied(code) => {
             format!("grant the principal Describe on the group `{group}` and on each topic to watch")
         }
+        Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress => {
+            "the broker that keeps them is changing, or away: another takes over within about 10 s".to_owned()
+        }
         _ => "the next try may work".to_owned(),
     };
     format!("cannot read the offsets of the group `{group}`: {text}: {cure}")
