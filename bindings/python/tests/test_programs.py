@@ -38,9 +38,10 @@ def test_the_walkthrough_prints_what_it_prints_in_every_language(python):
     assert (done.stdout, done.stderr, done.returncode) == (read("tests", "walkthrough", "expected.txt"), "", 0)
 
 
-def test_the_example_of_the_readme_does_what_it_says():
-    [example] = re.findall(r"```python\n(.*?)```", read("bindings", "python", "README.md"), re.DOTALL)
-    assert succeeds(example).splitlines() == ["go", "True 0", "DENIED True", "done"]
+def test_the_examples_of_the_readme_do_what_they_say():
+    first, second = re.findall(r"```python\n(.*?)```", read("bindings", "python", "README.md"), re.DOTALL)
+    assert succeeds(first).splitlines() == ["go", "True 0", "DENIED True", "done"]
+    assert succeeds(second).splitlines() == ["PAUSED source ", "PRESSURE_ON source orders", '"api";r=0']
 
 
 @pytest.mark.parametrize("name", sorted(n for n in os.listdir(os.path.join(SOURCE, "tidegate")) if n.endswith(".py")))
