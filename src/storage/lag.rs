@@ -54,8 +54,10 @@ pub struct Watch {
 pub struct Lag {
     /// The unread records of all partitions.
     pub records: u64,
-    /// For each of `older_than`: whether a partition's first unread record is older. Records are as old as their
-    /// timestamps say, by this machine's clock: this, and nothing else here, needs clocks that agree.
+    /// For each of `older_than`: whether there is an unread record that is older. Records are as old as their time
+    /// stamps say, by this machine's clock: this, and nothing else here, needs clocks that agree. Behind a younger
+    /// record of its partition a record is taken to be as young, which matters only where producers' time stamps run
+    /// backwards.
     pub older: Vec<bool>,
 }
 

@@ -332,7 +332,11 @@ def obey(kafka, line):
         return str(kafka.leader(rest[0], int(rest[1])))
     elif what == "elect":
         node = kafka.alive()[0]
-        return "ok" if wire.elect_preferred(kafka.host(node), kafka.ports[node], rest[0], int(rest[1])) else "no"
+        try:
+            done = wire.elect_preferred(kafka.host(node), kafka.ports[node], rest[0], int(rest[1]))
+        except OSError:                                          # one that was just started
+            done = False
+        return "ok" if done else "no"
     else:
         return f"unknown: {what}"
     return "ok"

@@ -261,7 +261,7 @@ impl Unread {
         self.end.saturating_sub(self.from)
     }
 
-    /// `young`: the first record that is not older; `None`: all are.
+    /// `young`: the partition's first record that is not older; `None`: all are.
     fn is_older_than(&self, young: Option<u64>) -> bool {
         self.from < young.unwrap_or(self.end)
     }
