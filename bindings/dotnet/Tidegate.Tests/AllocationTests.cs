@@ -60,6 +60,32 @@ public sealed class AllocationTests : IDisposable
     }
 
     [Fact]
+    public void Neither_windows_nor_other_enforcements_nor_shadows_nor_lags_allocate()
+    {
+        TidegateLimit burst = Setup.Still(1_000_000);
+        TidegateLimiter limiter = _runtime.CreateLimiter(
+            "kinds",
+            new TidegateTier("window", TidegateLimit.SlidingWindow(1_000_000, TimeSpan.FromDays(1))),
+            new TidegateTier("breaker", burst.Enforced(TidegateEnforcement.CircuitBreaker(1, TimeSpan.FromDays(1)))),
+            new TidegateTier("shadow", Setup.Still(1).InShadow()));
+        TidegateKey key = limiter.GetKey("");
+        limiter.PauseOnLag(1, 1);
+        Assert.Equal(0, BytesOf(() => Assert.True(key.TryAcquire(1, out _))));
+        Assert.Equal(0, BytesOf(() => limiter.ObserveLag(1)));
+        Assert.Equal(0, BytesOf(() => Assert.Null(_runtime.NextEvent(TimeSpan.Zero))));
+    }
+
+    [Fact]
+    public void A_context_that_is_too_long_for_the_stack_allocates_nothing_that_is_collected()
+    {
+        string value = new('v', 1_000);
+        TidegateLimiter limiter = _runtime.CreateLimiter("long", new TidegateTier("a", Setup.Still(1_000_000), "a"));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire([("a", value)], 1, out _))));
+        Assert.True(limiter.GetKey(value).TryAcquire(1, out TidegateDecision decision));
+        Assert.Equal(1_000_000 - Calls - 1_000 - 1, decision.Remaining);
+    }
+
+    [Fact]
     public void What_allocates_is_found_by_this_measurement()
     {
         object? kept = null;

@@ -15,6 +15,10 @@ public sealed partial class HeaderTests
     {
         ["LIMIT"] = typeof(TidegateLimitKind),
         ["OUTAGE"] = typeof(TidegateOutage),
+        ["MODE"] = typeof(TidegateMode),
+        ["ENFORCE"] = typeof(TidegateEnforcementKind),
+        ["LAG"] = typeof(TidegateLagUnit),
+        ["EVENT"] = typeof(TidegateEventKind),
         ["BASIS"] = typeof(TidegateBasis),
         ["HEALTH"] = typeof(TidegateHealthState),
         ["STORAGE"] = typeof(TidegateStorage),
@@ -31,6 +35,7 @@ public sealed partial class HeaderTests
         ["tidegate_metrics_t"] = typeof(NativeMetrics),
         ["tidegate_tier_t"] = typeof(NativeTier),
         ["tidegate_scope_t"] = typeof(NativeScope),
+        ["tidegate_adaptive_t"] = typeof(NativeAdaptive),
     };
 
     [Fact]
@@ -39,6 +44,8 @@ public sealed partial class HeaderTests
     [Theory]
     [InlineData("#define TIDEGATE_E_STALE -6", "#define TIDEGATE_E_STALE -16")]
     [InlineData("#define TIDEGATE_BASIS_ALLOWED 3", "")]
+    [InlineData("#define TIDEGATE_EVENT_RESUMED 7", "#define TIDEGATE_EVENT_RESUMED 8")]
+    [InlineData("#define TIDEGATE_LAG_MS 2", "#define TIDEGATE_LAG_S 2")]
     [InlineData("#define TIDEGATE_OK 0", "#define TIDEGATE_OK 0\n#define TIDEGATE_OUTAGE_NEW 9")]
     public void A_constant_that_differs_is_found(string from, string to) =>
         Assert.NotEmpty(ConstantDifferences(Replaced(from, to)));
@@ -51,6 +58,8 @@ public sealed partial class HeaderTests
     [InlineData("uint64_t granted", "uint64_t given")]
     [InlineData("  uint64_t gaps;", "  uint64_t gaps;\n  uint64_t more;")]
     [InlineData("} tidegate_limit_t;", "} tidegate_other_t;")]
+    [InlineData("uint64_t max_wait_ns;", "uint32_t max_wait_ns;")]
+    [InlineData("uint32_t cut_ppm;\n", "\n")]
     public void A_struct_that_differs_is_found(string from, string to) =>
         Assert.NotEmpty(StructDifferences(Replaced(from, to)));
 
@@ -66,6 +75,7 @@ public sealed partial class HeaderTests
 
     [Theory]
     [InlineData("void tidegate_config_free(", "void tidegate_config_drop(")]
+    [InlineData("uint32_t tidegate_event_tier(", "uint32_t tidegate_event_level(")]
     [InlineData("tidegate_key_release(uint64_t key)", "tidegate_key_release(uint64_t key, uint32_t how)")]
     public void A_function_that_differs_is_found(string from, string to) =>
         Assert.NotEmpty(FunctionDifferences(Replaced(from, to)));
@@ -85,7 +95,8 @@ public sealed partial class HeaderTests
             .Select(define => $"{define.Name} = {define.Value}");
         IEnumerable<string> ours = Enums.SelectMany(pair => Enum.GetValues(pair.Value).Cast<Enum>()
             .Where(value => !value.Equals(TidegateFeatures.None))
-            .Select(value => $"{Prefix(pair.Key, value)}{Upper($"{value}")} = {value:D}"));
+            .Select(value => $"{Prefix(pair.Key, value)}{Upper($"{value}")} = {value:D}")
+            .Select(line => line.Replace("LAG_MILLISECONDS", "LAG_MS", StringComparison.Ordinal)));
         return Differences(theirs, ours);
     }
 
@@ -103,7 +114,7 @@ public sealed partial class HeaderTests
                 bool isPointer = field.Groups[1].Value.Length == 0;
                 int size = isPointer ? 8 : int.Parse(field.Groups[1].Value, CultureInfo.InvariantCulture) / 8;
                 offset = (offset + size - 1) / size * size;
-                theirs.Add($"{match.Groups[2].Value}.{field.Groups[2].Value} at {offset}");
+                theirs.Add($"{match.Groups[2].Value}.{field.Groups[2].Value} at {offset}, {size} bytes");
                 offset += size;
             }
             theirs.Add($"{match.Groups[2].Value} has {(offset + 7) / 8 * 8}");
@@ -112,7 +123,8 @@ public sealed partial class HeaderTests
         foreach ((string name, Type type) in Structs)
         {
             ours.AddRange(type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
-                .Select(field => $"{name}.{Lower(field.Name)} at {Marshal.OffsetOf(type, field.Name)}"));
+                .Select(field => $"{name}.{Lower(field.Name)} at {Marshal.OffsetOf(type, field.Name)}, "
+                    + $"{(field.FieldType.IsPointer ? 8 : Marshal.SizeOf(field.FieldType))} bytes"));
             ours.Add($"{name} has {Marshal.SizeOf(type)}");
         }
         return Differences(theirs, ours);

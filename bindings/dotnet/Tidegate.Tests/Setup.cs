@@ -38,6 +38,49 @@ internal static class Setup
     }
 }
 
+/// <summary>Tests whose time stands still until they advance it.</summary>
+public abstract class StoppedTests : IDisposable
+{
+    private protected TidegateManualClock Clock { get; } = new();
+
+    private protected TidegateRuntime Runtime { get; }
+
+    private protected StoppedTests() => Runtime = TidegateRuntime.Open(Setup.Options(), Clock);
+
+    public void Dispose()
+    {
+        Runtime.Dispose();
+        Clock.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private protected TidegateLimiter Limiter(TidegateLimit limit) => Runtime.CreateLimiter("test", limit);
+
+    private protected void Advance(double seconds) => Clock.Advance(TimeSpan.FromSeconds(seconds));
+
+    /// <summary>Takes all there is, one by one.</summary>
+    private protected static int Drain(TidegateKey key)
+    {
+        int taken = 0;
+        while (key.TryAcquire())
+        {
+            taken++;
+        }
+        return taken;
+    }
+
+    /// <summary>What happened until now.</summary>
+    private protected List<TidegateEventKind> Events()
+    {
+        List<TidegateEventKind> kinds = [];
+        while (Runtime.NextEvent(TimeSpan.Zero) is { } happened)
+        {
+            kinds.Add(happened.Kind);
+        }
+        return kinds;
+    }
+}
+
 /// <summary>A test that needs a library with the Kafka storage; it needs no broker.</summary>
 internal sealed class KafkaFactAttribute : FactAttribute
 {

@@ -1,20 +1,9 @@
 namespace Tidegate.Tests;
 
 /// <summary>Several tiers, contexts, values without a key, batches, reservations, and time that a test moves.</summary>
-public sealed class TierTests : IDisposable
+public sealed class TierTests : StoppedTests
 {
-    private readonly TidegateManualClock _clock = new();
-    private readonly TidegateRuntime _runtime;
-
-    public TierTests() => _runtime = TidegateRuntime.Open(Setup.Options(), _clock);
-
-    public void Dispose()
-    {
-        _runtime.Dispose();
-        _clock.Dispose();
-    }
-
-    private TidegateLimiter Tiers() => _runtime.CreateLimiter(
+    private TidegateLimiter Tiers() => Runtime.CreateLimiter(
         "tiers",
         new TidegateTier("cluster", Setup.PerSecond(10, 10)),
         new TidegateTier("topic", Setup.PerSecond(4, 4), "topic"),
@@ -34,7 +23,7 @@ public sealed class TierTests : IDisposable
         Assert.True(limiter.GetKey([("consumer", "b"), ("topic", "orders")]).TryAcquire(2));
         Assert.Equal(3, limiter.TierCount);
         Assert.Equal("", limiter.TierName(3));
-        _clock.Advance(TimeSpan.FromMilliseconds(500));
+        Clock.Advance(TimeSpan.FromMilliseconds(500));
         Assert.True(key.TryAcquire());
     }
 
@@ -57,10 +46,10 @@ public sealed class TierTests : IDisposable
         string Words(Action act) => Assert.Throws<TidegateException>(act).Message;
         Assert.Contains("`consumer`", Words(() => limiter.TryAcquire([("topic", "x")], 1, out _)), StringComparison.Ordinal);
         Assert.Contains("1024", Words(() => limiter.TryAcquire(new string('x', 2_000))), StringComparison.Ordinal);
-        Assert.Equal(0, _runtime.Metrics().Keys);
+        Assert.Equal(0, Runtime.Metrics().Keys);
         Assert.StartsWith(
             "permits", Words(() => limiter.TryAcquire([("topic", "x"), ("consumer", "y")], 0, out _)), StringComparison.Ordinal);
-        TidegateKey key = _runtime.CreateLimiter("line", Setup.PerSecond(1, 1)).GetKey("");
+        TidegateKey key = Runtime.CreateLimiter("line", Setup.PerSecond(1, 1)).GetKey("");
         Assert.True(key.TryAcquire());
         Assert.Contains("pending", Words(() => key.Reserve(1, TimeSpan.FromSeconds(5)).Settle(1)), StringComparison.Ordinal);
     }
@@ -69,7 +58,7 @@ public sealed class TierTests : IDisposable
     public void No_room_for_a_value_names_the_maximum()
     {
         TidegateOptions options = new() { ["keys.max"] = "1" };
-        using TidegateRuntime full = TidegateRuntime.Open(options, _clock);
+        using TidegateRuntime full = TidegateRuntime.Open(options, Clock);
         TidegateLimiter limiter = full.CreateLimiter("values", Setup.PerSecond(1, 2));
         Assert.True(limiter.TryAcquire("a"));
         TidegateException failure = Assert.Throws<TidegateException>(() => limiter.TryAcquire("b"));
@@ -80,7 +69,7 @@ public sealed class TierTests : IDisposable
     [Fact]
     public void No_value_at_all_is_not_the_empty_one()
     {
-        TidegateLimiter limiter = _runtime.CreateLimiter("values", Setup.PerSecond(1, 1));
+        TidegateLimiter limiter = Runtime.CreateLimiter("values", Setup.PerSecond(1, 1));
         Assert.Throws<ArgumentNullException>(() => limiter.TryAcquire((string)null!));
         Assert.Throws<ArgumentNullException>(() => limiter.TryAcquire((string)null!, 1, out _));
         Assert.True(limiter.TryAcquire(""));
@@ -90,16 +79,16 @@ public sealed class TierTests : IDisposable
     public void Tiers_out_of_range_are_refused()
     {
         TidegateTier tier = new("x", Setup.PerSecond(1, 1));
-        Assert.Throws<ArgumentException>(() => _runtime.CreateLimiter("none", Array.Empty<TidegateTier>()));
-        Assert.Throws<ArgumentException>(() => _runtime.CreateLimiter("many", [.. Enumerable.Repeat(tier, 9)]));
-        Assert.Throws<ArgumentOutOfRangeException>(() => _runtime.CreateLimiter("light", tier with { Weight = 0 }));
-        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => _runtime.CreateLimiter("twins", tier, tier)));
+        Assert.Throws<ArgumentException>(() => Runtime.CreateLimiter("none", Array.Empty<TidegateTier>()));
+        Assert.Throws<ArgumentException>(() => Runtime.CreateLimiter("many", [.. Enumerable.Repeat(tier, 9)]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Runtime.CreateLimiter("light", tier with { Weight = 0 }));
+        Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => Runtime.CreateLimiter("twins", tier, tier)));
     }
 
     [Fact]
     public void A_value_without_a_key_is_the_bucket_of_its_key()
     {
-        TidegateLimiter limiter = _runtime.CreateLimiter("values", Setup.PerSecond(10, 3));
+        TidegateLimiter limiter = Runtime.CreateLimiter("values", Setup.PerSecond(10, 3));
         TidegateKey key = limiter.GetKey("ü");
         Assert.True(limiter.TryAcquire("ü"));
         Assert.True(key.TryAcquire());
@@ -114,7 +103,7 @@ public sealed class TierTests : IDisposable
     [Fact]
     public void A_batch_decides_each_key_by_itself()
     {
-        TidegateLimiter limiter = _runtime.CreateLimiter("batch", Setup.PerSecond(1, 1));
+        TidegateLimiter limiter = Runtime.CreateLimiter("batch", Setup.PerSecond(1, 1));
         TidegateKey[] keys = [limiter.GetKey("a"), limiter.GetKey("b"), default];
         TidegateDecision[] decisions = new TidegateDecision[3];
         keys[0].TryAcquire();
@@ -127,7 +116,7 @@ public sealed class TierTests : IDisposable
     [Fact]
     public void A_reservation_is_granted_once_and_gives_back_what_was_not_used()
     {
-        TidegateKey key = _runtime.CreateLimiter("reserve", Setup.PerSecond(10, 10)).GetKey("a");
+        TidegateKey key = Runtime.CreateLimiter("reserve", Setup.PerSecond(10, 10)).GetKey("a");
         TidegateReservation held = key.Reserve(8, TimeSpan.Zero);
         Assert.True(held.Decision.IsGranted);
         TidegateReservation line = key.Reserve(4, TimeSpan.FromSeconds(1));
@@ -147,19 +136,19 @@ public sealed class TierTests : IDisposable
     {
         TidegateLimiter limiter = Tiers();
         limiter.SetLimit(2, Setup.PerSecond(20, 20), TimeSpan.Zero);
-        _clock.Advance(TimeSpan.FromSeconds(1));
+        Clock.Advance(TimeSpan.FromSeconds(1));
         Assert.True(limiter.TryAcquire([("topic", "orders"), ("consumer", "a")], 4, out _));
         Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.SetLimit(3, Setup.PerSecond(1, 1), TimeSpan.Zero)));
     }
 
     [Fact]
-    public void A_clock_stands_still_and_needs_a_local_runtime()
+    public void AClock_stands_still_and_needs_a_localRuntime()
     {
-        Assert.Throws<ArgumentOutOfRangeException>(() => _clock.Advance(TimeSpan.FromTicks(-1)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Clock.Advance(TimeSpan.FromTicks(-1)));
         if (TidegateLibrary.Features.HasFlag(TidegateFeatures.Kafka))
         {
             Dictionary<string, string> shared = new() { ["bootstrap.servers"] = "localhost:1" };
-            Assert.Equal(TidegateStatus.Config, Setup.Fails(() => TidegateRuntime.Open(shared, _clock)));
+            Assert.Equal(TidegateStatus.Config, Setup.Fails(() => TidegateRuntime.Open(shared, Clock)));
         }
     }
 }

@@ -82,8 +82,7 @@ public sealed unsafe partial class TidegateLimiter
         ArgumentNullException.ThrowIfNull(topics);
         ulong everyNs = Interop.Nanoseconds(every ?? TimeSpan.FromSeconds(1), nameof(every));
         using Interop.Utf8 utf8Group = new(group, stackalloc byte[Interop.StackBytes]);
-        using Interop.Utf8 utf8Topics = new(
-            string.Join(',', topics.Select(OneTopic)), stackalloc byte[Interop.StackBytes]);
+        using Interop.Utf8 utf8Topics = new(Joined(topics), stackalloc byte[Interop.StackBytes]);
         nint error = 0;
         fixed (byte* groupBytes = utf8Group.Bytes, topicBytes = utf8Topics.Bytes)
         {
@@ -131,7 +130,16 @@ public sealed unsafe partial class TidegateLimiter
     }
 
     /// <summary>The library takes topics with commas between them: an empty one would be all, and "a,b" two.</summary>
-    private static string OneTopic(string topic) => string.IsNullOrWhiteSpace(topic) || topic.Contains(',')
-        ? throw new ArgumentException($"'{topic}' is no name of a topic", "topics")
-        : topic;
+    private static string Joined(IEnumerable<string> topics)
+    {
+        string[] names = [.. topics];
+        foreach (string name in names)
+        {
+            if (string.IsNullOrWhiteSpace(name) || name.Contains(','))
+            {
+                throw new ArgumentException($"'{name}' is no name of a topic", nameof(topics));
+            }
+        }
+        return string.Join(',', names);
+    }
 }

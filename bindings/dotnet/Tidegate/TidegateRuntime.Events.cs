@@ -55,15 +55,18 @@ public sealed partial class TidegateRuntime
         [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using PeriodicTimer timer = new(LookAgain);
-        do
+        while (true)
         {
-            while (TakeEventUnlessClosed() is { } happened)
+            cancellationToken.ThrowIfCancellationRequested();
+            if (TakeEventUnlessClosed() is { } happened)
             {
                 yield return happened;
-                cancellationToken.ThrowIfCancellationRequested();
+            }
+            else if (_handle.IsClosed || !await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false))
+            {
+                yield break;
             }
         }
-        while (!_handle.IsClosed && await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false));
     }
 
     private TidegateEvent? TakeEventUnlessClosed()

@@ -47,7 +47,8 @@ internal static unsafe partial class Interop
         {
             int most = MostBytes(context);
             byte* place = most <= ContextBytes ? stack : (byte*)(_allocated = NativeMemory.Alloc((nuint)most));
-            (Scopes, Count) = ((NativeScope*)place, (uint)context.Length);
+            Scopes = (NativeScope*)place;
+            Count = (uint)context.Length;
             try
             {
                 Span<byte> left = new Span<byte>(place, most)[(context.Length * sizeof(NativeScope))..];
