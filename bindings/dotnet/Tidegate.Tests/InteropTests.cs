@@ -23,4 +23,19 @@ public sealed class InteropTests
         Assert.Equal("t", Assert.Throws<ArgumentOutOfRangeException>(
             () => Interop.TimeoutNs(TimeSpan.FromTicks(-1), "t")).ParamName);
     }
+
+    [Theory]
+    [InlineData(0, 0U)]
+    [InlineData(0.29, 290_000U)]
+    [InlineData(0.57, 570_000U)]
+    [InlineData(1, 1_000_000U)]
+    public void Parts_become_millionths_and_none_is_lost_to_rounding(double part, uint ppm) =>
+        Assert.Equal(ppm, Interop.Ppm(part, "p"));
+
+    [Theory]
+    [InlineData(-0.0001)]
+    [InlineData(1.0001)]
+    [InlineData(double.NaN)]
+    public void What_is_no_part_is_refused(double part) =>
+        Assert.Equal("p", Assert.Throws<ArgumentOutOfRangeException>(() => Interop.Ppm(part, "p")).ParamName);
 }

@@ -50,7 +50,10 @@ public readonly record struct TidegateKey
     /// </summary>
     /// <param name="permits">How many; at least 1.</param>
     /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = a year.</param>
-    /// <returns>Granted, never, or timed out (denied, when the time-out is zero): then nothing was taken.</returns>
+    /// <returns>
+    /// Granted, never, timed out, or denied: when the time-out is zero, a circuit breaker is open, or a limit that throttles
+    /// would have to delay for longer than it may. Without a grant nothing was taken.
+    /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
     /// <exception cref="TidegateException">
     /// 0 permits, a key that is out of date, one whose runtime is closed meanwhile, or 65,536 wait already.
@@ -71,13 +74,16 @@ public readonly record struct TidegateKey
     /// <param name="permits">How many; at least 1.</param>
     /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = without end.</param>
     /// <param name="cancellationToken">Ends the wait; nothing was taken then.</param>
-    /// <returns>Granted, never, or timed out (denied, when the time-out is zero): then nothing was taken.</returns>
+    /// <returns>
+    /// Granted, never, timed out, or denied: when the time-out is zero or a circuit breaker is open. Without a grant nothing
+    /// was taken.
+    /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled before the permits came.</exception>
     /// <exception cref="TidegateException">0 permits, or a key that is out of date.</exception>
     /// <remarks>
     /// It tries again whenever a refusal said that it may succeed. Unlike <see cref="Acquire"/> it stands in no queue:
-    /// of several that wait, whoever tries first wins. .NET's timers are some milliseconds coarse, so one loop of
+    /// of several that wait, whoever tries first wins, and the longest delay of a limit that throttles does not end it. .NET's timers are some milliseconds coarse, so one loop of
     /// single permits keeps up with a rate only if the burst holds about 10 ms of it.
     /// </remarks>
     public unsafe ValueTask<TidegateDecision> AcquireAsync(
@@ -95,7 +101,7 @@ public readonly record struct TidegateKey
         {
             return ValueTask.FromException<TidegateDecision>(TidegateException.Of(status));
         }
-        return status == (int)TidegateStatus.Denied && timeout != TimeSpan.Zero
+        return IsWorthWaiting(made) && timeout != TimeSpan.Zero
             ? Wait(this, permits, made, timeout, cancellationToken)
             : new(made);
     }
@@ -167,7 +173,7 @@ public readonly record struct TidegateKey
         TidegateKey key, long permits, TidegateDecision denied, TimeSpan timeout, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
-        while (denied.Status == TidegateStatus.Denied)
+        while (IsWorthWaiting(denied))
         {
             long nap = Milliseconds(denied.RetryAfter);
             if (timeout != Timeout.InfiniteTimeSpan)
@@ -184,6 +190,10 @@ public readonly record struct TidegateKey
         }
         return denied;
     }
+
+    /// <summary>An open breaker refuses everybody unasked, also in the library's own queue.</summary>
+    private static bool IsWorthWaiting(in TidegateDecision denied) =>
+        denied is { Status: TidegateStatus.Denied, Basis: not TidegateBasis.Breaker };
 
     /// <summary>Rounded up, since <see cref="Task.Delay(int)"/> of a fraction returns at once.</summary>
     private static long Milliseconds(TimeSpan time) =>
