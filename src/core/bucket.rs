@@ -51,12 +51,15 @@ pub struct Bucket {
     settled: Nanos,
     held: Tokens,
     owed: Tokens,
+    /// What may be missing of the time between two readings of the clock.
+    grain: Nanos,
 }
 
 impl Bucket {
     /// A bucket filled to its cap.
     pub fn full(cap: Tokens, refill: Refill, now: Nanos) -> Bucket {
-        Bucket { level: cap, cap, refill, carry: 0, settled: now, held: Tokens::ZERO, owed: Tokens::ZERO }
+        let (held, owed, grain) = (Tokens::ZERO, Tokens::ZERO, Nanos::ZERO);
+        Bucket { level: cap, cap, refill, carry: 0, settled: now, held, owed, grain }
     }
 
     /// A bucket with nothing in it.
@@ -89,6 +92,8 @@ impl Bucket {
         if level >= self.room() {
             self.level = self.room();
             self.carry = 0;
+            // A span of refilling begins here.
+            self.settled = self.settled.max(now.plus(self.grain));
         } else {
             self.level = level;
             self.carry = clamp(minted % den);
@@ -171,6 +176,13 @@ impl Bucket {
             self.carry = 0;
         }
         above
+    }
+
+    /// Measures time from now on by a clock of which two readings can be `grain` further apart than the time between them:
+    /// wherever it begins to refill, nothing comes for so long.
+    pub fn doubt(&mut self, grain: Nanos) {
+        self.settled = self.settled.plus(grain);
+        self.grain = grain;
     }
 
     /// How long from the last settlement until `amount` is there, if by then nothing is held; `None` if it never can be.

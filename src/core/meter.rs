@@ -3,9 +3,10 @@
 //! A share of a limit is always a bucket. A window is for a process that has its limit alone; it follows a clock of its own,
 //! which a [`pace`](super::pace) below full slows down: while a limit is paused, nothing leaves the window.
 
-use super::bucket::{Bucket, Refill, Saved};
+use super::bucket::{Bucket, Saved};
 use super::limit::{Kind, Limit};
 use super::pace::{scaled, FULL};
+use super::share::Share;
 use super::units::{mul_div, Nanos, Tokens};
 use super::window::Window;
 
@@ -147,10 +148,10 @@ impl Meter {
         }
     }
 
-    /// Gives a bucket another cap and refill, and returns what stood above the cap. Settle first.
-    pub fn reshape(&mut self, cap: Tokens, refill: Refill) -> Tokens {
+    /// Gives a bucket a share, and returns what stood above its burst. Settle first.
+    pub fn take_on(&mut self, share: Share, ppm: u32) -> Tokens {
         match self {
-            Meter::Bucket(bucket) => bucket.reshape(cap, refill),
+            Meter::Bucket(bucket) => share.give(bucket, ppm),
             Meter::Window(_) => Tokens::ZERO,
         }
     }

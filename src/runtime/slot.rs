@@ -10,7 +10,6 @@
 
 use crate::core::enforcement::{Edge, Guard};
 use crate::core::meter::{Meter, Stamp};
-use crate::core::pace::scaled;
 use crate::core::placement::BucketId;
 use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
@@ -332,7 +331,7 @@ impl Cold {
     pub(super) fn reshape(&mut self, slot: &Slot, share: Share) -> Tokens {
         self.share = share;
         slot.dry_until.store(0, Ordering::Release);
-        self.meter.reshape(share.burst, scaled(share.refill(), self.limit.ppm()))
+        self.meter.take_on(share, self.limit.ppm())
     }
 
     /// Nobody may be asking, for the pressure: whether it can end, or how long until somebody should look again.

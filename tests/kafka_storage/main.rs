@@ -11,6 +11,7 @@ mod failover;
 mod growth;
 mod harness;
 mod lag;
+mod lag_limits;
 mod lag_refusals;
 mod login;
 mod outage;

@@ -4,6 +4,7 @@ use crate::plan::MS;
 use std::collections::VecDeque;
 use tidegate::core::agent::Agent;
 use tidegate::core::bucket::Bucket;
+use tidegate::core::pace::FULL;
 use tidegate::core::share::{BucketRef, Buckets, Share, Usage};
 use tidegate::core::units::{Nanos, Tokens};
 
@@ -84,7 +85,7 @@ impl Buckets for HotPath {
     fn grow(&mut self, bucket: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         let hot = self.get(bucket);
         hot.bucket.settle(now, Tokens::ZERO);
-        hot.bucket.reshape(share.burst, share.refill());
+        share.give(&mut hot.bucket, FULL);
         hot.bucket.put(arrived);
         hot.share = share;
     }
@@ -92,7 +93,7 @@ impl Buckets for HotPath {
         let hot = self.get(bucket);
         hot.bucket.settle(now, Tokens::ZERO);
         hot.share = share;
-        hot.bucket.reshape(share.burst, share.refill())
+        share.give(&mut hot.bucket, FULL)
     }
     fn forfeit(&mut self, bucket: BucketRef, now: Nanos) {
         self.shrink(bucket, now, Share::NONE);

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::core::bucket::Bucket;
+use crate::core::pace::FULL;
 use crate::core::placement::{bucket_id, limit_id};
 use crate::core::share::Usage;
 use crate::core::units::SECOND;
@@ -30,12 +31,12 @@ impl Buckets for Plain {
     }
     fn grow(&mut self, _: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         self.settle(now);
-        self.bucket.reshape(share.burst, share.refill());
+        share.give(&mut self.bucket, FULL);
         self.bucket.put(arrived);
     }
     fn shrink(&mut self, _: BucketRef, now: Nanos, share: Share) -> Tokens {
         self.settle(now);
-        self.bucket.reshape(share.burst, share.refill())
+        share.give(&mut self.bucket, FULL)
     }
     fn forfeit(&mut self, _: BucketRef, now: Nanos) {
         self.shrink(BUCKET, now, Share::NONE);

@@ -5,6 +5,7 @@ use crate::scenario::Scenario;
 use std::collections::BTreeSet;
 use tidegate::core::agent::{Agent, Settings};
 use tidegate::core::bucket::Bucket;
+use tidegate::core::pace::FULL;
 use tidegate::core::placement::{bucket_id, limit_id, BucketId};
 use tidegate::core::record::{Record, Sender};
 use tidegate::core::share::{BucketRef, Buckets, Share, Usage};
@@ -54,14 +55,14 @@ impl Buckets for Hot {
     }
     fn grow(&mut self, _: BucketRef, now: Nanos, share: Share, arrived: Tokens) {
         self.bucket.settle(now, Tokens::ZERO);
-        self.bucket.reshape(share.burst, share.refill());
+        share.give(&mut self.bucket, FULL);
         self.bucket.put(arrived);
         self.share = share;
     }
     fn shrink(&mut self, _: BucketRef, now: Nanos, share: Share) -> Tokens {
         self.bucket.settle(now, Tokens::ZERO);
         self.share = share;
-        self.bucket.reshape(share.burst, share.refill())
+        share.give(&mut self.bucket, FULL)
     }
     fn forfeit(&mut self, bucket: BucketRef, now: Nanos) {
         self.shrink(bucket, now, Share::NONE);
