@@ -95,10 +95,12 @@ public sealed class EnforcementTests : StoppedTests
     {
         TidegateKey key = Limiter(Breaker(1)).GetKey("");
         Assert.Equal(2, Drain(key));
-        Assert.Equal(TidegateBasis.Breaker, key.Acquire(1, Long).Basis);
+        TidegateDecision blocking = key.Acquire(1, Long);
+        Assert.Equal((TidegateStatus.Denied, TidegateBasis.Breaker), (blocking.Status, blocking.Basis));
         TidegateReservation none = key.Reserve(1, Long);
         Assert.Equal((TidegateBasis.Breaker, 0UL), (none.Decision.Basis, none.Ticket));
-        Assert.Equal(TidegateBasis.Breaker, (await key.AcquireAsync(1, Long)).Basis);
+        TidegateDecision waited = await key.AcquireAsync(1, Long);
+        Assert.Equal((TidegateStatus.Denied, TidegateBasis.Breaker), (waited.Status, waited.Basis));
     }
 
     [Fact]

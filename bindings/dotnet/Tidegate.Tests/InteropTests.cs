@@ -26,8 +26,8 @@ public sealed class InteropTests
 
     [Theory]
     [InlineData(0, 0U)]
-    [InlineData(0.29, 290_000U)]
-    [InlineData(0.57, 570_000U)]
+    [InlineData(0.55, 550_000U)]
+    [InlineData(0.000249, 249U)]
     [InlineData(1, 1_000_000U)]
     public void Parts_become_millionths_and_none_is_lost_to_rounding(double part, uint ppm) =>
         Assert.Equal(ppm, Interop.Ppm(part, "p"));
