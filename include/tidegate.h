@@ -717,8 +717,7 @@ tidegate_status_t tidegate_limiter_observe_outcome(tidegate_limiter_t *limiter,
                                                    int32_t is_overloaded,
                                                    tidegate_error_t **error_out);
 
-// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT without one when there is none or
-// the runtime was closed. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
+// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
 // while somebody waits here, or with the next grant: a source that pauses under pressure should wait here for its end.
 // Blocks the calling thread only. Free the event.
 tidegate_status_t tidegate_runtime_next_event(const tidegate_runtime_t *runtime,

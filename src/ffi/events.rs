@@ -30,8 +30,7 @@ pub struct tidegate_event_t {
     value: CString,
 }
 
-/// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT without one when there is none or
-/// the runtime was closed. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
+/// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
 /// while somebody waits here, or with the next grant: a source that pauses under pressure should wait here for its end.
 /// Blocks the calling thread only. Free the event.
 ///
@@ -49,7 +48,7 @@ pub unsafe extern "C" fn tidegate_runtime_next_event(
     let mut next = || unsafe {
         let runtime = own_runtime(runtime)?;
         let place = output(event_out, "event_out")?;
-        if let Some(event) = runtime.next_event(Duration::from_nanos(timeout_ns)) {
+        if let Some(event) = runtime.next_event_or_why(Duration::from_nanos(timeout_ns))? {
             let text = |text: &str| CString::new(text.replace('\0', "?")).unwrap_or_default();
             let (limiter, value) = (text(&event.limiter), text(&event.value));
             *place = Box::into_raw(Box::new(tidegate_event_t { event, limiter, value }));

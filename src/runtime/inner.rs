@@ -245,6 +245,7 @@ impl Inner {
     /// After a panic: nothing here can be trusted.
     pub(super) fn poison(&self) {
         self.life.store(Life::Poisoned as u8, Ordering::Release);
+        self.events.close();
         if let Some(local) = &self.local {
             local.void();
         }
@@ -516,9 +517,13 @@ impl Inner {
     }
 
     /// The next event, waited for up to `timeout`.
-    pub(super) fn next_event(&self, timeout: Duration) -> Option<Event> {
-        self.check().ok()?;
-        self.events.next(timeout, || self.clock.now())
+    pub(super) fn next_event(&self, timeout: Duration) -> Result<Option<Event>, Error> {
+        self.check()?;
+        let next = self.events.next(timeout, || self.clock.now());
+        if next.is_none() {
+            self.check()?;
+        }
+        Ok(next)
     }
 
     /// What the driver last reported.

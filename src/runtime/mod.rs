@@ -190,9 +190,14 @@ impl Runtime {
     }
 
     /// The next thing that a limit has to say beyond its decisions, waited for up to `timeout`; `None` if there is nothing, or
-    /// the runtime was closed. Backpressure ends while somebody waits here, or with the next grant. At most [`EVENTS_MAX`]
+    /// the runtime was closed meanwhile. Backpressure ends while somebody waits here, or with the next grant. At most [`EVENTS_MAX`]
     /// are kept.
     pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        self.next_event_or_why(timeout).ok().flatten()
+    }
+
+    /// The same, and why there will be none any more.
+    pub(crate) fn next_event_or_why(&self, timeout: Duration) -> Result<Option<Event>, Error> {
         self.inner.next_event(timeout)
     }
 

@@ -79,7 +79,7 @@ fn a_lag_that_cannot_be_measured_is_said_in_health_and_changes_nothing() {
     limiter.watch_lag(&group, &[&topic], LagUnit::Records, OFTEN).unwrap();
     until("trouble", || runtime.health().state == HealthState::Degraded);
     let message = runtime.health().message;
-    assert!(message.contains(&topic) && message.contains("`calls`"), "{message}");
+    assert!(message.contains(&group) && message.contains("`calls`"), "{message}");
     assert_eq!(limiter.pace_ppm(), 1_000_000);
     drop(limiter);
     until("over", || runtime.health().state == HealthState::Ok);
