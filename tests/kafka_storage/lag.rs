@@ -6,7 +6,8 @@ use crossbeam::channel::{unbounded, Receiver};
 use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -80,16 +81,34 @@ fn ago(age: Duration) -> i64 {
     (SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age).as_millis() as i64
 }
 
+/// Counts what arrived.
+#[derive(Clone, Default)]
+struct Arrived(Arc<AtomicU32>);
+
+impl ClientContext for Arrived {}
+impl ProducerContext for Arrived {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        assert!(result.is_ok(), "{result:?}");
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Appends records of that age to each partition: as many as are said.
 pub fn append(address: &str, topic: &str, counts: &[usize], age: Duration) {
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let arrived = Arrived::default();
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer<Arrived> =
+        config.set("bootstrap.servers", address).create_with_context(arrived.clone()).unwrap();
     for (partition, count) in counts.iter().enumerate() {
         for _ in 0..*count {
-            let record = BaseRecord::<(), [u8]>::to(topic).partition(partition as i32);
+            let record = BaseRecord::<(), [u8], ()>::to(topic).partition(partition as i32);
             producer.send(record.payload(b"x").timestamp(ago(age))).map_err(|(error, _)| error).unwrap();
         }
     }
     producer.flush(PATIENCE).unwrap();
+    assert_eq!(arrived.0.load(Ordering::Relaxed) as usize, counts.iter().sum::<usize>());
 }
 
 /// As a consumer does that stopped: the group has committed, and has no members.
