@@ -6,10 +6,11 @@ use crossbeam::channel::{unbounded, Receiver};
 use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate::storage::kafka::KafkaSettings;
 use tidegate::storage::{Lag, LagGuard, LagSource, LogStore, Watch};
@@ -80,16 +81,42 @@ fn ago(age: Duration) -> i64 {
     (SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age).as_millis() as i64
 }
 
-/// Appends records of that age to each partition: as many as are said.
-pub fn append(address: &str, topic: &str, counts: &[usize], age: Duration) {
-    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
-    for (partition, count) in counts.iter().enumerate() {
-        for _ in 0..*count {
-            let record = BaseRecord::<(), [u8]>::to(topic).partition(partition as i32);
-            producer.send(record.payload(b"x").timestamp(ago(age))).map_err(|(error, _)| error).unwrap();
+/// The partitions of records that did not arrive.
+#[derive(Clone, Default)]
+struct Failed(Arc<Mutex<Vec<i32>>>);
+
+impl ClientContext for Failed {}
+impl ProducerContext for Failed {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((_, record)) = result {
+            self.0.lock().unwrap().push(record.partition());
         }
     }
-    producer.flush(PATIENCE).unwrap();
+}
+
+/// Appends records of that age to each partition: as many as are said.
+pub fn append(address: &str, topic: &str, counts: &[usize], age: Duration) {
+    let failed = Failed::default();
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer<Failed> =
+        config.set("bootstrap.servers", address).create_with_context(failed.clone()).unwrap();
+    let mut left: Vec<i32> = (0..).zip(counts).flat_map(|(number, count)| vec![number; *count]).collect();
+    let deadline = Instant::now() + PATIENCE;
+    // A topic that was just created is not known to the whole broker at once.
+    while !left.is_empty() {
+        assert!(Instant::now() < deadline, "{} records did not arrive in {topic}", left.len());
+        for partition in left {
+            let record = BaseRecord::<(), [u8], ()>::to(topic).partition(partition);
+            if producer.send(record.payload(b"x").timestamp(ago(age))).is_err() {
+                failed.0.lock().unwrap().push(partition);
+                producer.poll(Duration::from_millis(20));
+            }
+        }
+        producer.flush(PATIENCE).unwrap();
+        left = std::mem::take(&mut failed.0.lock().unwrap());
+    }
 }
 
 /// As a consumer does that stopped: the group has committed, and has no members.
@@ -330,9 +357,8 @@ fn the_watch_follows_the_group_to_another_coordinator_and_back() {
 
     cluster.tell(&format!("restart {coordinator}"));
     let deadline = Instant::now() + PATIENCE;
-    while cluster.tell("elect __consumer_offsets 0") != "ok"
-        || cluster.tell("leader __consumer_offsets 0") != coordinator
-    {
+    while cluster.tell("leader __consumer_offsets 0") != coordinator {
+        cluster.tell("elect __consumer_offsets 0");
         assert!(Instant::now() < deadline, "{coordinator} does not coordinate again");
         std::thread::sleep(Duration::from_millis(200));
     }
