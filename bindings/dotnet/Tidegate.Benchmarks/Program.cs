@@ -87,10 +87,10 @@ internal sealed class Case(string name, bool granted)
     public void Measure(int rounds, bool json)
     {
         // Until the compiler has done its best.
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 100; i++)
         {
             _variants.ForEach(variant => variant.Loop(Calls));
-            Thread.Sleep(5);
+            Thread.Sleep(10);
         }
         int[] counts = [1, 2];
         var results = _variants.Select(_ => counts.Select(_ => new List<double?>()).ToArray()).ToArray();
