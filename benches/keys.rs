@@ -5,7 +5,7 @@
 mod common;
 
 use common::keys::{name as text_of, sequence, Draw, LENGTH};
-use common::native::{by_id, by_text, by_text_name, library};
+use common::native::{by_id, by_text, library};
 use common::peers::{self, Limit};
 use common::rounds::{Case, Contender};
 
@@ -21,17 +21,17 @@ fn main() {
 
 fn measure(name: &str, count: u32, draw: Draw, threads: usize) {
     let library = library();
-    let limiter = library.limiter("keys", common::PLENTY.into(), 1);
-    let try_acquire = library.key_try_acquire;
-    let ids: Vec<u64> = (0..count).map(|key| library.key(limiter, &text_of(key))).collect();
+    let (held, idle) = (library.limiter("held", Limit::Deep), library.limiter("idle", Limit::Deep));
+    let (try_acquire, by_value) = (library.key_try_acquire, library.limiter_try_acquire);
+    let ids: Vec<u64> = (0..count).map(|key| library.key(held, &text_of(key))).collect();
     let (governor, safe) = (peers::governor_keyed::<String>(), peers::governor_keyed_safe::<String>());
     let numbers = peers::governor_keyed::<u64>();
-    let crab = peers::Crab::new(Limit::Plenty, count as usize);
+    let crab = peers::Crab::new(Limit::Deep, count as usize);
     // All keys are there before anything is measured.
     for key in 0..count {
         let text = text_of(key);
-        let _ =
-            (governor.check_key(&text), safe.check_key(&text), numbers.check_key(&u64::from(key)), crab.check(&text));
+        assert!(by_text(by_value, idle, &text) && crab.check(&text));
+        let _ = (governor.check_key(&text), safe.check_key(&text), numbers.check_key(&u64::from(key)));
     }
     let sequence = sequence(count, draw);
     // In the order in which they are asked for: a caller has just read the key, so that it is no miss of the cache.
@@ -39,7 +39,7 @@ fn measure(name: &str, count: u32, draw: Draw, threads: usize) {
     let ids: Vec<u64> = sequence.iter().map(|key| ids[*key as usize]).collect();
     let contenders = [
         Contender::new("tidegate, by id", |at| by_id(try_acquire, ids[at % LENGTH])),
-        Contender::new(by_text_name(), |at| by_text(library, limiter, &texts[at % LENGTH])),
+        Contender::new("tidegate, by text", |at| by_text(by_value, idle, &texts[at % LENGTH])),
         Contender::new(peers::GOVERNOR, |at| governor.check_key(&texts[at % LENGTH]).is_ok()),
         Contender::new(peers::GOVERNOR_SAFE, |at| safe.check_key(&texts[at % LENGTH]).is_ok()),
         Contender::new("governor, u64 keys", |at| numbers.check_key(&u64::from(sequence[at % LENGTH])).is_ok()),

@@ -9,5 +9,7 @@ pub mod one_key;
 pub mod peers;
 pub mod rounds;
 
-/// So many permits a second that none is ever refused for want of them: one each nanosecond, which all can count.
-pub const PLENTY: u32 = 1_000_000_000;
+/// Whether a short run was asked for, which shows that all works: its figures are rough.
+pub fn is_quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
+}

@@ -1,8 +1,8 @@
 //! Tidegate as C programs see it: the shared library, loaded at run time.
 //!
-//! Nothing can be inlined across this border, and what is called is what ships. Functions that a library may not have
-//! yet are `Option`s: a benchmark measures what stands in for them, and says so.
+//! Nothing can be inlined across this border, and what is called is what ships.
 
+use super::peers::{self, Numbers};
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr::null_mut;
 use std::sync::OnceLock;
@@ -12,12 +12,13 @@ pub type Config = *mut c_void;
 pub type KeyTryAcquire = unsafe extern "C" fn(u64, u64, *mut tidegate::Decision) -> i32;
 pub type LimiterTryAcquire = unsafe extern "C" fn(Limiter, *const c_char, usize, u64, *mut tidegate::Decision) -> i32;
 pub type LimiterKey = unsafe extern "C" fn(Limiter, *const c_char, usize, *mut u64, *mut *mut c_void) -> i32;
-pub type KeyRelease = unsafe extern "C" fn(u64) -> i32;
 type ConfigCreate = unsafe extern "C" fn() -> Config;
 type ConfigSet = unsafe extern "C" fn(Config, *const c_char, usize, *const c_char, usize, *mut *mut c_void) -> i32;
 type RuntimeOpen = unsafe extern "C" fn(Config, *mut Runtime, *mut *mut c_void) -> i32;
 type LimiterCreate =
     unsafe extern "C" fn(Runtime, *const c_char, usize, *const Limit, *mut Limiter, *mut *mut c_void) -> i32;
+type LimiterCreateTiers =
+    unsafe extern "C" fn(Runtime, *const c_char, usize, *const Tier, u32, *mut Limiter, *mut *mut c_void) -> i32;
 
 /// `tidegate_limiter_t *`, which any thread may use.
 #[derive(Clone, Copy)]
@@ -38,15 +39,50 @@ struct Limit {
     period_ns: u64,
     burst: u64,
     on_outage: u32,
+    mode: u32,
+    enforcement: u32,
+    breaker_threshold: u32,
+    max_wait_ns: u64,
+    open_for_ns: u64,
+}
+
+/// `tidegate_tier_t`.
+#[repr(C)]
+struct Tier {
+    struct_size: u32,
     reserved: u32,
+    name: *const c_char,
+    name_len: u64,
+    scope: *const c_char,
+    scope_len: u64,
+    limit: *const Limit,
+    weight: u64,
+}
+
+impl Limit {
+    fn new(limit: peers::Limit) -> Limit {
+        let Numbers { permits, period_s, burst } = limit.numbers();
+        Limit {
+            struct_size: size_of::<Limit>() as u32,
+            kind: 1,
+            permits: permits.into(),
+            period_ns: period_s * 1_000_000_000,
+            burst: burst.into(),
+            on_outage: 0,
+            mode: 0,
+            enforcement: 0,
+            breaker_threshold: 0,
+            max_wait_ns: 0,
+            open_for_ns: 0,
+        }
+    }
 }
 
 /// The functions on the hot path.
 pub struct Library {
     pub key_try_acquire: KeyTryAcquire,
     pub limiter_key: LimiterKey,
-    pub key_release: KeyRelease,
-    pub limiter_try_acquire: Option<LimiterTryAcquire>,
+    pub limiter_try_acquire: LimiterTryAcquire,
     handle: usize,
 }
 
@@ -62,9 +98,8 @@ pub fn library() -> &'static Library {
         // SAFETY: the functions have these types in include/tidegate.h.
         unsafe {
             Library {
-                key_try_acquire: find(handle, c"tidegate_key_try_acquire").unwrap(),
-                limiter_key: find(handle, c"tidegate_limiter_key").unwrap(),
-                key_release: find(handle, c"tidegate_key_release").unwrap(),
+                key_try_acquire: find(handle, c"tidegate_key_try_acquire"),
+                limiter_key: find(handle, c"tidegate_limiter_key"),
                 limiter_try_acquire: find(handle, c"tidegate_limiter_try_acquire"),
                 handle: handle as usize,
             }
@@ -74,44 +109,70 @@ pub fn library() -> &'static Library {
 
 /// # Safety
 /// `F` is the type of the function pointer of that name.
-unsafe fn find<F: Copy>(handle: *mut c_void, name: &CStr) -> Option<F> {
+unsafe fn find<F: Copy>(handle: *mut c_void, name: &CStr) -> F {
     assert_eq!(size_of::<F>(), size_of::<*mut c_void>());
     // SAFETY: the handle is open, the name a C string.
     let symbol = unsafe { libc::dlsym(handle, name.as_ptr()) };
+    assert!(!symbol.is_null(), "the library has no {name:?}");
     // SAFETY: as promised by the caller.
-    (!symbol.is_null()).then(|| unsafe { std::mem::transmute_copy::<*mut c_void, F>(&symbol) })
+    unsafe { std::mem::transmute_copy::<*mut c_void, F>(&symbol) }
 }
 
 impl Library {
-    /// A local limiter of this name with room for two million keys.
-    pub fn limiter(&self, name: &str, permits: u64, period_s: u64) -> Limiter {
-        let handle = self.handle as *mut c_void;
-        let limit = Limit {
-            struct_size: size_of::<Limit>() as u32,
-            kind: 1,
-            permits,
-            period_ns: period_s * 1_000_000_000,
-            burst: permits,
-            on_outage: 0,
-            reserved: 0,
-        };
-        let (mut runtime, mut limiter) = (null_mut(), Limiter(null_mut()));
+    /// A local limiter.
+    pub fn limiter(&self, name: &str, limit: peers::Limit) -> Limiter {
+        let (limit, mut limiter) = (Limit::new(limit), Limiter(null_mut()));
         // SAFETY: the functions have these types in include/tidegate.h, and the pointers are valid for the calls.
         unsafe {
-            let create: ConfigCreate = find(handle, c"tidegate_config_create").unwrap();
-            let set: ConfigSet = find(handle, c"tidegate_config_set").unwrap();
-            let open: RuntimeOpen = find(handle, c"tidegate_runtime_open").unwrap();
-            let make: LimiterCreate = find(handle, c"tidegate_limiter_create").unwrap();
+            let make: LimiterCreate = find(self.handle as *mut c_void, c"tidegate_limiter_create");
+            let made = make(self.runtime(), name.as_ptr().cast(), name.len(), &limit, &mut limiter, null_mut());
+            assert_eq!(made, 0, "{name}");
+        }
+        limiter
+    }
+
+    /// A local limiter of so many tiers, each for everybody.
+    pub fn limiter_of_tiers(&self, name: &str, limit: peers::Limit, count: usize) -> Limiter {
+        let (limit, mut limiter) = (Limit::new(limit), Limiter(null_mut()));
+        let names: Vec<String> = (0..count).map(|tier| format!("tier {tier}")).collect();
+        let tier = |name: &String| Tier {
+            struct_size: size_of::<Tier>() as u32,
+            reserved: 0,
+            name: name.as_ptr().cast(),
+            name_len: name.len() as u64,
+            scope: std::ptr::null(),
+            scope_len: 0,
+            limit: &limit,
+            weight: 1,
+        };
+        let tiers: Vec<Tier> = names.iter().map(tier).collect();
+        // SAFETY: the functions have these types in include/tidegate.h, and the pointers are valid for the calls.
+        unsafe {
+            let make: LimiterCreateTiers = find(self.handle as *mut c_void, c"tidegate_limiter_create_tiers");
+            let (text, count) = (name.as_ptr().cast(), tiers.len() as u32);
+            let made = make(self.runtime(), text, name.len(), tiers.as_ptr(), count, &mut limiter, null_mut());
+            assert_eq!(made, 0, "{name}");
+        }
+        limiter
+    }
+
+    /// A runtime with room for all keys of all cases. Equal configurations share one.
+    fn runtime(&self) -> Runtime {
+        let handle = self.handle as *mut c_void;
+        let mut runtime = null_mut();
+        // SAFETY: the functions have these types in include/tidegate.h, and the pointers are valid for the calls.
+        unsafe {
+            let create: ConfigCreate = find(handle, c"tidegate_config_create");
+            let set: ConfigSet = find(handle, c"tidegate_config_set");
+            let open: RuntimeOpen = find(handle, c"tidegate_runtime_open");
             let config = create();
-            for (name, value) in [("storage", "memory"), ("keys.max", "2000000")] {
+            for (name, value) in [("storage", "memory"), ("keys.max", "4000000")] {
                 let set = set(config, name.as_ptr().cast(), name.len(), value.as_ptr().cast(), value.len(), null_mut());
                 assert_eq!(set, 0, "{name}");
             }
-            // Equal configurations share one runtime.
             assert_eq!(open(config, &mut runtime, null_mut()), 0);
-            assert_eq!(make(runtime, name.as_ptr().cast(), name.len(), &limit, &mut limiter, null_mut()), 0, "{name}");
         }
-        limiter
+        runtime
     }
 
     /// The id of a key; it is never given back.
@@ -132,28 +193,10 @@ pub fn by_id(try_acquire: KeyTryAcquire, key: u64) -> bool {
     unsafe { try_acquire(key, 1, &mut decision) == 0 }
 }
 
-/// One permit by the key's text: in one call, or in the three calls that stand in for it.
+/// One permit by the key's text, for which nobody holds an id.
 #[inline]
-pub fn by_text(library: &Library, limiter: Limiter, value: &str) -> bool {
+pub fn by_text(try_acquire: LimiterTryAcquire, limiter: Limiter, value: &str) -> bool {
     let mut decision = tidegate::Decision::default();
-    if let Some(try_acquire) = library.limiter_try_acquire {
-        // SAFETY: the pointers are valid for the call.
-        return unsafe { try_acquire(limiter, value.as_ptr().cast(), value.len(), 1, &mut decision) == 0 };
-    }
-    let mut key = 0;
-    // SAFETY: the pointers are valid for the calls.
-    unsafe {
-        (library.limiter_key)(limiter, value.as_ptr().cast(), value.len(), &mut key, null_mut());
-        let status = (library.key_try_acquire)(key, 1, &mut decision);
-        (library.key_release)(key);
-        status == 0
-    }
-}
-
-/// What [`by_text`] is.
-pub fn by_text_name() -> &'static str {
-    match library().limiter_try_acquire {
-        Some(_) => "tidegate, by text",
-        None => "tidegate, by text (three calls)",
-    }
+    // SAFETY: the pointers are valid for the call.
+    unsafe { try_acquire(limiter, value.as_ptr().cast(), value.len(), 1, &mut decision) == 0 }
 }

@@ -1,22 +1,22 @@
 //! All who answer for one key.
 
-use super::native::{by_id, by_text, by_text_name, library};
+use super::native::{by_id, by_text, library};
 use super::peers::{self, Limit};
 use super::rounds::Contender;
 
 /// Fresh buckets; the permits of a dry one are used up.
 pub fn contenders(limit: Limit) -> Vec<Contender<'static>> {
-    let (permits, period_s) = limit.numbers();
     let library = library();
-    let limiter = library.limiter(&format!("one key, {permits} in {period_s} s"), permits.into(), period_s);
+    let permits = limit.numbers().permits;
+    let [held, idle] = ["held", "idle"].map(|how| library.limiter(&format!("{permits}, {how}"), limit));
     let text = "tenant-00000001";
-    let (key, try_acquire) = (library.key(limiter, text), library.key_try_acquire);
+    let (key, try_acquire, by_value) = (library.key(held, text), library.key_try_acquire, library.limiter_try_acquire);
     let (governor, safe) = (peers::governor(limit), peers::governor_safe(limit));
     let (leaky, unfair) = (peers::leaky(limit, true), peers::leaky(limit, false));
     let crab = peers::Crab::new(limit, 1);
     let contenders = vec![
         Contender::new("tidegate, by id", move |_| by_id(try_acquire, key)),
-        Contender::new(by_text_name(), move |_| by_text(library, limiter, text)),
+        Contender::new("tidegate, by text", move |_| by_text(by_value, idle, text)),
         Contender::new(peers::GOVERNOR, move |_| governor.check().is_ok()),
         Contender::new(peers::GOVERNOR_SAFE, move |_| safe.check().is_ok()),
         Contender::new(peers::LEAKY, move |_| leaky.try_acquire(1)),

@@ -18,8 +18,6 @@ pub const LEAKY: &str = "leaky-bucket";
 pub const LEAKY_UNFAIR: &str = "leaky-bucket, unfair";
 pub const CRAB: &str = "throttlecrab in a Mutex";
 
-const DAY: Duration = Duration::from_secs(86_400);
-
 /// A clock as safe as the one that Tidegate refills by: it counts the time that the machine was suspended, and does
 /// not depend on the processor's counter. governor's own, quanta, is that counter.
 #[derive(Clone, Debug, Default)]
@@ -54,26 +52,35 @@ impl Clock for BootClock {
 /// What a bucket is to do.
 #[derive(Clone, Copy)]
 pub enum Limit {
-    /// Grant everything.
+    /// Grant everything: a billion permits a second, one each nanosecond, which all can count.
     Plenty,
+    /// Grant everything for as long as a benchmark lasts, from a large burst that hardly refills: never full again, so
+    /// that nobody may forget the key.
+    Deep,
     /// Grant two a day. (With a burst of one throttlecrab 0.4.40 grants everything: its entry is out of date at once.)
     Dry,
 }
 
+/// A limit: `permits` in `period_s` seconds, `burst` at once.
+pub struct Numbers {
+    pub permits: u32,
+    pub period_s: u64,
+    pub burst: u32,
+}
+
 impl Limit {
-    /// Permits, and in how many seconds.
-    pub fn numbers(self) -> (u32, u64) {
+    pub fn numbers(self) -> Numbers {
         match self {
-            Limit::Plenty => (super::PLENTY, 1),
-            Limit::Dry => (2, DAY.as_secs()),
+            Limit::Plenty => Numbers { permits: 1_000_000_000, period_s: 1, burst: 1_000_000_000 },
+            Limit::Deep => Numbers { permits: 1, period_s: 100, burst: 10_000_000 },
+            Limit::Dry => Numbers { permits: 2, period_s: 86_400, burst: 2 },
         }
     }
 
     fn quota(self) -> Quota {
-        match self {
-            Limit::Plenty => Quota::per_second(NonZeroU32::new(super::PLENTY).unwrap()),
-            Limit::Dry => Quota::with_period(DAY / 2).unwrap().allow_burst(NonZeroU32::new(2).unwrap()),
-        }
+        let Numbers { permits, period_s, burst } = self.numbers();
+        let quota = Quota::with_period(Duration::from_secs(period_s) / permits).unwrap();
+        quota.allow_burst(NonZeroU32::new(burst).unwrap())
     }
 }
 
@@ -89,20 +96,20 @@ pub fn governor_safe(limit: Limit) -> Direct<BootClock> {
 }
 
 pub fn governor_keyed<K: Hash + Eq + Clone>() -> Keyed<K, DefaultClock> {
-    RateLimiter::dashmap(Limit::Plenty.quota())
+    RateLimiter::dashmap(Limit::Deep.quota())
 }
 
 pub fn governor_keyed_safe<K: Hash + Eq + Clone>() -> Keyed<K, BootClock> {
-    RateLimiter::dashmap_with_clock(Limit::Plenty.quota(), BootClock)
+    RateLimiter::dashmap_with_clock(Limit::Deep.quota(), BootClock)
 }
 
 /// Unfair: without a lock, and without a clock until the tokens are used up.
 pub fn leaky(limit: Limit, fair: bool) -> leaky_bucket::RateLimiter {
-    let (permits, period_s) = limit.numbers();
-    let permits = permits as usize;
+    let Numbers { permits, period_s, burst } = limit.numbers();
+    let (permits, burst) = (permits as usize, burst as usize);
     leaky_bucket::RateLimiter::builder()
-        .initial(permits)
-        .max(permits)
+        .initial(burst)
+        .max(burst)
         .refill(permits)
         .interval(Duration::from_secs(period_s))
         .fair(fair)
@@ -112,20 +119,20 @@ pub fn leaky(limit: Limit, fair: bool) -> leaky_bucket::RateLimiter {
 /// throttlecrab as it can be shared: it takes `&mut self`.
 pub struct Crab {
     limiter: Mutex<throttlecrab::RateLimiter<PeriodicStore>>,
-    numbers: (i64, i64),
+    numbers: Numbers,
 }
 
 impl Crab {
     pub fn new(limit: Limit, keys: usize) -> Crab {
-        let (permits, period_s) = limit.numbers();
         let limiter = throttlecrab::RateLimiter::new(PeriodicStore::with_capacity(keys));
-        Crab { limiter: Mutex::new(limiter), numbers: (i64::from(permits), period_s as i64) }
+        Crab { limiter: Mutex::new(limiter), numbers: limit.numbers() }
     }
 
     #[inline]
     pub fn check(&self, key: &str) -> bool {
-        let (permits, period) = self.numbers;
+        let (permits, period_s) = (i64::from(self.numbers.permits), self.numbers.period_s as i64);
+        let (burst, now) = (i64::from(self.numbers.burst), SystemTime::now());
         let mut limiter = self.limiter.lock().unwrap();
-        limiter.rate_limit(key, permits, permits, period, 1, SystemTime::now()).is_ok_and(|(yes, _)| yes)
+        limiter.rate_limit(key, burst, permits, period_s, 1, now).is_ok_and(|(yes, _)| yes)
     }
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """One key from Python, beside aiolimiter, limits and throttled-py: microseconds of processor time per call.
 
-    pip install aiolimiter limits throttled-py
-    PYTHONPATH=bindings/python/src python bindings/python/benchmarks/one_key.py [--json]
+    pip install -r benches/requirements.txt
+    PYTHONPATH=bindings/python/src python bindings/python/benchmarks/one_key.py [--json] [--quick]
 
 All take turns in short rounds of one event loop, so that a noisy machine disturbs all alike. Each has a loop of its own
 below, as a program would have it: calling it through a function would cost as much as some of them take.
@@ -16,13 +16,14 @@ import time
 
 import tidegate
 
-CALLS, ROUNDS = 3_000, 40
+CALLS, ROUNDS = 3_000, 10 if "--quick" in sys.argv else 40
 PLENTY, DAY = 10**9, 86_400
 TEXT = "tenant-1"
 
 
 def of_tidegate(permits, per):
-    limiter = tidegate.Runtime({"storage": "memory"}).limiter(f"{permits} in {per} s", tidegate.Limit(permits=permits, per=per))
+    limit, runtime = tidegate.Limit(permits=permits, per=per), tidegate.Runtime({"storage": "memory"})
+    limiter, idle = (runtime.limiter(f"{permits} in {per} s, {how}", limit) for how in ("held", "idle"))
     key = limiter.key(TEXT)
 
     async def by_key():
@@ -31,7 +32,15 @@ def of_tidegate(permits, per):
     async def by_text():
         return sum(1 for _ in range(CALLS) if limiter.key(TEXT).try_acquire())
 
-    return {"tidegate, by key": by_key, "tidegate, by text": by_text}
+    async def by_value():
+        return sum(1 for _ in range(CALLS) if idle.try_acquire(TEXT))
+
+    async def in_batches():
+        batch = [key] * 30
+        return sum(1 for _ in range(CALLS // 30) for decision in tidegate.try_acquire_each(batch) if decision)
+
+    return {"tidegate, by key": by_key, "tidegate, by text, key held": by_text, "tidegate, by text, no key": by_value,
+            "tidegate, 30 in a batch": in_batches}
 
 
 def of_aiolimiter(permits, per):
