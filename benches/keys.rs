@@ -45,5 +45,5 @@ fn measure(name: &str, count: u32, draw: Draw, threads: usize) {
         Contender::new("governor, u64 keys", |at| numbers.check_key(&u64::from(sequence[at % LENGTH])).is_ok()),
         Contender::new(peers::CRAB, |at| crab.check(&texts[at % LENGTH])),
     ];
-    Case { name, threads, calls: 20_000, rounds: 60, granted: true }.measure(&contenders);
+    Case { name, threads, calls: 10_000, rounds: 120, granted: true }.measure(&contenders);
 }
