@@ -171,8 +171,11 @@ fn what_was_written_beside_a_log_that_was_deleted_is_not_read_beside_its_namesak
     let mut late = User::ready(settings.clone());
     assert_eq!(late.state(0), []);
     late.log.write_state(0, vec![message("b", "new")]);
-    late.log.close(Duration::from_secs(10));
-    assert_eq!(User::ready(settings).state(0), [message("b", "new")]);
+    late.log.close(PATIENCE);
+    // A state that is slow to come is taken for read: so once more, on a busy machine.
+    let mut reader = User::ready(settings);
+    let found = (0..5).map(|_| reader.state(0)).find(|found| !found.is_empty());
+    assert_eq!(found, Some(vec![message("b", "new")]));
 }
 
 #[test]
