@@ -75,7 +75,7 @@ def test_a_name_is_taken_before_names_that_begin_with_it():
 def test_the_page_says_where_a_peer_is_faster_and_that_a_quick_run_is_rough():
     ours, peer = rows_of(GOAL, 2.0)
     what = data(ours, peer)
-    assert f"{GOAL.ours[2]} 200 ns; faster: {GOAL.peer[2]} 100 ns." in report.text(what)
+    assert f"{GOAL.ours[2]} 200 ns; ahead: {GOAL.peer[2]} 100 ns." in report.text(what)
     assert "Nowhere in this run." in report.text(data(*rows_of(GOAL, 0.5)))
     assert "quick run" not in report.text(what)
     what.head["quick"] = True
