@@ -20,7 +20,7 @@ pub fn try_acquire(id: KeyId, permits: u64) -> Decision {
 /// goes through memory twice, which costs as much as the decision.
 #[inline]
 pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> i32 {
-    let Some(slot) = slot::get(id.index()) else { return give(try_tiers(id, permits), out) };
+    let Some(slot) = slot::get(id.index()) else { return try_tiers(id, permits, out) };
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
     let until = validity.until_ticks();
     // What is valid for ever needs no clock: most of the cost of a decision. Zero permits and amounts that would overflow
@@ -57,8 +57,11 @@ fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
 
 /// A key that is not one bucket: of several tiers, or none.
 #[inline(never)]
-fn try_tiers(id: KeyId, permits: u64) -> Decision {
-    path::try_acquire(id, permits).unwrap_or_else(|| with_parts(id, |parts| slowly(parts, permits)))
+fn try_tiers(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
+    match path::try_acquire(id, permits, out.as_deref_mut()) {
+        Some(status) => status,
+        None => give(with_parts(id, |parts| slowly(parts, permits)), out),
+    }
 }
 
 /// Runs `act` on the buckets of a key.

@@ -43,9 +43,11 @@ pub(super) fn try_acquire_tiers(
         Ok(keys)
     };
     with_keys(find, |keys| {
-        let keys = &keys[..tiers.len()];
-        let slowly = || Parts::of(keys).map_or_else(Decision::failed, |parts| acquire::slowly(parts.all(), permits));
-        path::try_keys(keys, permits).unwrap_or_else(slowly)
+        let parts = match Parts::of(&keys[..tiers.len()]) {
+            Ok(parts) => parts,
+            Err(kind) => return Decision::failed(kind),
+        };
+        path::try_parts(parts.all(), permits).unwrap_or_else(|| acquire::slowly(parts.all(), permits))
     })
 }
 

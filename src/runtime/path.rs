@@ -7,11 +7,11 @@
 use super::arena::Arena;
 use super::decide::{Part, TIERS_MAX};
 use super::decision::{self, Basis, Decision};
-use super::slot::{self, KeyId, CREDIT_MAX};
+use super::slot::{self, KeyId, Slot, CREDIT_MAX};
 use super::{clock, validity};
 use crate::core::units::PERMIT;
 use crate::ErrorKind;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicU8, Ordering};
 
 /// Set in the index of a key with several tiers.
 const PATH_BIT: u64 = 1 << 32;
@@ -25,19 +25,38 @@ pub(super) struct Path {
     /// The id, while the key lives; else the last one it had, without its bit.
     id: AtomicU64,
     tiers: AtomicU8,
-    keys: [AtomicU64; TIERS_MAX],
-    weights: [AtomicU64; TIERS_MAX],
+    named: [Named; TIERS_MAX],
+}
+
+/// One bucket, and what a permit costs there.
+#[derive(Debug, Default)]
+struct Named {
+    /// Where it stands: slots are never freed.
+    slot: AtomicPtr<Slot>,
+    key: AtomicU64,
+    weight: AtomicU64,
+}
+
+impl Named {
+    #[inline]
+    fn part(&self) -> Option<Part> {
+        // SAFETY: null, or a slot, which lives as long as the process.
+        let slot = unsafe { self.slot.load(Ordering::Acquire).as_ref() }?;
+        Some(Part { slot, id: KeyId(self.key.load(Ordering::Relaxed)), weight: self.weight.load(Ordering::Relaxed) })
+    }
 }
 
 /// A key of these buckets, at most [`TIERS_MAX`]; `None` when all places are in use.
 pub(super) fn create(buckets: &[(KeyId, u64)]) -> Option<KeyId> {
+    let parts = Parts::of(buckets).ok()?;
     let index = PATHS.take()?;
     let path = PATHS.get(index)?;
     let id = KeyId::of_path(index, path.id.load(Ordering::Relaxed));
     path.tiers.store(buckets.len() as u8, Ordering::Relaxed);
-    for (at, (key, weight)) in buckets.iter().enumerate() {
-        path.keys[at].store(key.0, Ordering::Relaxed);
-        path.weights[at].store(*weight, Ordering::Relaxed);
+    for (part, named) in parts.all().iter().zip(&path.named) {
+        named.key.store(part.id.0, Ordering::Relaxed);
+        named.weight.store(part.weight, Ordering::Relaxed);
+        named.slot.store(std::ptr::from_ref(part.slot).cast_mut(), Ordering::Release);
     }
     path.id.store(id.0, Ordering::Release);
     Some(id)
@@ -46,36 +65,11 @@ pub(super) fn create(buckets: &[(KeyId, u64)]) -> Option<KeyId> {
 /// Ends a key; what it named, if it lived.
 pub(super) fn destroy(id: KeyId) -> Option<Parts> {
     let path = PATHS.get(id.path()?)?;
-    let parts = get(id);
+    let parts = path.parts(id);
     // Whoever comes second finds it ended.
     path.id.compare_exchange(id.0, id.0 & !PATH_BIT, Ordering::AcqRel, Ordering::Relaxed).ok()?;
     PATHS.give_back(id.path()?);
-    parts.ok()
-}
-
-/// What a key of several tiers names, and what a permit costs in each; `None` if it ended.
-struct Names {
-    all: [(KeyId, u64); TIERS_MAX],
-    tiers: usize,
-}
-
-impl Names {
-    #[inline]
-    fn of(id: KeyId) -> Option<Names> {
-        let path = PATHS.get(id.path()?)?;
-        let mut all = [(KeyId(0), 0); TIERS_MAX];
-        let tiers = (path.tiers.load(Ordering::Relaxed) as usize).min(TIERS_MAX);
-        for (at, place) in all.iter_mut().enumerate().take(tiers) {
-            *place = (KeyId(path.keys[at].load(Ordering::Acquire)), path.weights[at].load(Ordering::Relaxed));
-        }
-        // Ended meanwhile, it may name another key's buckets by now.
-        (path.id.load(Ordering::Acquire) == id.0).then_some(Names { all, tiers })
-    }
-
-    #[inline]
-    fn all(&self) -> &[(KeyId, u64)] {
-        &self.all[..self.tiers]
-    }
+    parts
 }
 
 /// The buckets of a key, in the order of the tiers; at least one.
@@ -103,74 +97,156 @@ impl Parts {
 
 /// The buckets of any key: one for a plain one.
 pub(super) fn get(id: KeyId) -> Result<Parts, ErrorKind> {
-    match Names::of(id) {
-        Some(names) => Parts::of(names.all()),
+    match id.path() {
+        Some(index) => PATHS.get(index).and_then(|path| path.parts(id)).ok_or(ErrorKind::Stale),
         None => Parts::of(&[(id, 1)]),
     }
 }
 
-/// The quick way: `None` when it takes locks to decide.
+/// The quick way, which writes its answer where it is wanted: `None` when it takes locks to decide.
 #[inline]
-pub(super) fn try_acquire(id: KeyId, permits: u64) -> Option<Decision> {
-    try_keys(Names::of(id)?.all(), permits)
+pub(super) fn try_acquire(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Option<i32> {
+    let path = PATHS.get(id.path()?)?;
+    match path.tiers.load(Ordering::Relaxed) {
+        1 => take(path.named::<1>(id)?, permits, out),
+        2 => take(path.named::<2>(id)?, permits, out),
+        3 => take(path.named::<3>(id)?, permits, out),
+        4 => take(path.named::<4>(id)?, permits, out),
+        5 => take(path.named::<5>(id)?, permits, out),
+        6 => take(path.named::<6>(id)?, permits, out),
+        7 => take(path.named::<7>(id)?, permits, out),
+        _ => take(path.named::<TIERS_MAX>(id)?, permits, out),
+    }
 }
 
-/// The quick way with the buckets of these keys, and what a permit costs in each.
-#[inline]
-pub(super) fn try_keys(keys: &[(KeyId, u64)], permits: u64) -> Option<Decision> {
-    let mut found: [Found; TIERS_MAX] = [const { None }; TIERS_MAX];
-    let (mut least, mut tightest, mut basis, mut now) = (u64::MAX, 0, Basis::Local as u16, 0);
-    let mut dry: Option<(u64, u16)> = None;
-    for (at, (key, weight)) in keys.iter().enumerate() {
-        let unit = weight.checked_mul(PERMIT)?;
-        let cost = permits.checked_mul(unit).filter(|cost| *cost > 0)?;
-        let slot = slot::get(key.index())?;
+/// The quick way with these buckets.
+pub(super) fn try_parts(parts: &[Part], permits: u64) -> Option<Decision> {
+    let mut decision = Decision::default();
+    let out = Some(&mut decision);
+    let decided = match *parts {
+        [a] => take([a], permits, out),
+        [a, b] => take([a, b], permits, out),
+        [a, b, c] => take([a, b, c], permits, out),
+        [a, b, c, d] => take([a, b, c, d], permits, out),
+        [a, b, c, d, e] => take([a, b, c, d, e], permits, out),
+        [a, b, c, d, e, f] => take([a, b, c, d, e, f], permits, out),
+        [a, b, c, d, e, f, g] => take([a, b, c, d, e, f, g], permits, out),
+        [a, b, c, d, e, f, g, h] => take([a, b, c, d, e, f, g, h], permits, out),
+        _ => None,
+    };
+    decided.map(|_| decision)
+}
+
+impl Path {
+    /// What the key names, if it lives: of `N` tiers, a number that the compiler knows, or the bookkeeping costs more
+    /// than the buckets.
+    #[inline]
+    fn named<const N: usize>(&self, id: KeyId) -> Option<[Part; N]> {
+        let first = self.named[0].part()?;
+        let mut parts = [first; N];
+        for (part, named) in parts.iter_mut().zip(&self.named) {
+            *part = named.part()?;
+        }
+        self.is(id).then_some(parts)
+    }
+
+    fn parts(&self, id: KeyId) -> Option<Parts> {
+        let tiers = usize::from(self.tiers.load(Ordering::Relaxed)).min(TIERS_MAX);
+        let mut all = [self.named[0].part()?; TIERS_MAX];
+        for (part, named) in all.iter_mut().zip(&self.named).take(tiers) {
+            *part = named.part()?;
+        }
+        self.is(id).then_some(Parts { all, tiers })
+    }
+
+    /// Whether the key lives: ended while its names were read, they may be another key's.
+    #[inline]
+    fn is(&self, id: KeyId) -> bool {
+        self.id.load(Ordering::Acquire) == id.0
+    }
+}
+
+/// Looks whether all buckets have the credit, then takes it from one after the other.
+#[inline(always)]
+fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decision>) -> Option<i32> {
+    // Zero permits, and amounts that would overflow, are looked at slowly.
+    if permits.wrapping_sub(1) >= CREDIT_MAX / PERMIT {
+        return None;
+    }
+    // Credit is at most 2^40, and a weight below 2^20: no product overflows.
+    let costs = parts.map(|part| permits * PERMIT * part.weight);
+    let (mut least, mut unit, mut tightest) = (CREDIT_MAX + 1, 1, 0);
+    let (mut basis, mut until, mut enough) = (0, u64::MAX, true);
+    for at in 0..N {
+        let Part { slot, id, weight } = parts[at];
         let validity = validity::get(slot.validity.load(Ordering::Relaxed));
-        let until = validity.until_ticks();
-        if until != u64::MAX {
-            now = if now == 0 { clock::ticks() } else { now };
-            if now >= until {
-                return None;
-            }
+        until = until.min(validity.until_ticks());
+        basis = validity.basis_number().max(basis);
+        let have = slot.credit.load(Ordering::Acquire).wrapping_sub(id.tag());
+        enough &= (costs[at]..=CREDIT_MAX).contains(&have);
+        // Whether left/weight is the least so far, without a division, which costs as much as a bucket.
+        let left = have.wrapping_sub(costs[at]) & CREDIT_MAX;
+        if left * unit < least * weight {
+            (least, unit, tightest) = (left, weight, at as u16);
         }
-        let settlements = slot.settlements.load(Ordering::Acquire);
-        let have = slot.credit.load(Ordering::Acquire).wrapping_sub(key.tag());
-        if have > CREDIT_MAX {
-            return None;
-        }
-        basis = basis.max(validity.basis() as u16);
-        if have < cost {
-            now = if now == 0 { clock::ticks() } else { now };
-            let until = slot.dry_after(now).filter(|_| cost == PERMIT)?;
-            dry = dry.filter(|(longest, _)| *longest >= until).or(Some((until, at as u16)));
-            continue;
-        }
-        let left = (have - cost) / unit;
-        if left < least {
-            (least, tightest) = (left, at as u16);
-        }
-        found[at] = Some((slot, cost, settlements));
     }
-    if let Some((until, tier)) = dry {
-        slot::get(keys[usize::from(tier)].0.index())?.refused.fetch_add(1, Ordering::Relaxed);
-        let wait = clock::span(until - now).0;
-        return Some(Decision { tier, ..Decision::no(decision::DENIED, wait, 0, Basis::from_number(basis.into())) });
+    if !enough {
+        return refuse(&parts, &costs, out);
     }
-    for (at, (key, _)) in keys.iter().enumerate() {
-        let (slot, cost, _) = found[at]?;
-        if slot.take_credit(key.tag(), cost).is_err() {
-            for ((key, _), found) in keys.iter().zip(found).take(at) {
-                let (slot, cost, settlements) = found?;
-                slot.give_credit_back(key.tag(), cost, settlements);
-            }
+    // What is valid for ever needs no clock.
+    if until != u64::MAX && clock::ticks() >= until {
+        return None;
+    }
+    let mut settlements = [0; N];
+    for at in 0..N {
+        let Part { slot, id, .. } = parts[at];
+        settlements[at] = slot.settlements.load(Ordering::Acquire);
+        if slot.take_credit(id.tag(), costs[at]).is_err() {
+            give_back(&parts[..at], &costs, &settlements);
             return None;
         }
     }
-    Some(Decision { tier: tightest, ..Decision::granted(least, Basis::from_number(basis.into())) })
+    if let Some(out) = out {
+        *out = Decision { tier: tightest, ..Decision::granted(least / PERMIT / unit, Basis::from_number(basis)) };
+    }
+    Some(decision::OK)
 }
 
-/// A bucket that has the credit, what is to be taken, and how often it was settled before that was seen.
-type Found = Option<(&'static slot::Slot, u64, u32)>;
+/// One of several was gone meanwhile.
+#[cold]
+#[inline(never)]
+fn give_back(parts: &[Part], costs: &[u64], settlements: &[u32]) {
+    for ((part, cost), settlements) in parts.iter().zip(costs).zip(settlements) {
+        part.slot.give_credit_back(part.id.tag(), *cost, *settlements);
+    }
+}
+
+/// A refusal that is foreseen: every bucket that has not enough cannot have a single permit yet.
+#[inline(never)]
+fn refuse(parts: &[Part], costs: &[u64], out: Option<&mut Decision>) -> Option<i32> {
+    let now = clock::ticks();
+    let mut basis = 0;
+    let mut dry: Option<(u64, u16)> = None;
+    for (at, (part, cost)) in (0..).zip(parts.iter().zip(costs)) {
+        let validity = validity::get(part.slot.validity.load(Ordering::Relaxed));
+        let have = part.slot.credit.load(Ordering::Acquire).wrapping_sub(part.id.tag());
+        if now >= validity.until_ticks() || have > CREDIT_MAX {
+            return None;
+        }
+        basis = validity.basis_number().max(basis);
+        if have < *cost {
+            let until = part.slot.dry_after(now).filter(|_| *cost == PERMIT)?;
+            dry = dry.filter(|(longest, _)| *longest >= until).or(Some((until, at)));
+        }
+    }
+    let (until, tier) = dry?;
+    parts[usize::from(tier)].slot.refused.fetch_add(1, Ordering::Relaxed);
+    if let Some(out) = out {
+        let no = Decision::no(decision::DENIED, clock::span(until - now).0, 0, Basis::from_number(basis));
+        *out = Decision { tier, ..no };
+    }
+    Some(decision::DENIED)
+}
 
 impl KeyId {
     /// The id of the key at `index` of the paths, whose last id had the generation of `last`.

@@ -114,7 +114,13 @@ impl Validity {
     /// On what a decision rests that uses it.
     #[inline]
     pub fn basis(&self) -> Basis {
-        Basis::from_number(self.basis.load(Ordering::Relaxed))
+        Basis::from_number(self.basis_number())
+    }
+
+    /// The same as a number.
+    #[inline]
+    pub fn basis_number(&self) -> u32 {
+        self.basis.load(Ordering::Relaxed)
     }
 
     /// Whether the log is away.
