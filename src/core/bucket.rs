@@ -86,17 +86,18 @@ impl Bucket {
         self.settled = self.settled.max(now);
         let minted = u128::from(self.refill.num) * u128::from(elapsed.0) + u128::from(self.carry);
         let den = u128::from(self.refill.den);
-        let new = Tokens(clamp(minted / den));
-        let level = self.level.plus(new - self.owed);
-        self.owed = self.owed - new;
-        if level >= self.room() {
+        // Compared without a division, which is most of the cost: what was idle is full, usually.
+        let missing = u128::from((self.room() - self.level).plus(self.owed).0);
+        if minted >= missing * den {
             self.level = self.room();
-            self.carry = 0;
+            (self.owed, self.carry) = (Tokens::ZERO, 0);
             // A span of refilling begins here.
             self.settled = self.settled.max(now.plus(self.grain));
         } else {
-            self.level = level;
-            self.carry = clamp(minted % den);
+            let new = Tokens(clamp(minted / den));
+            self.level = self.level.plus(new - self.owed);
+            self.owed = self.owed - new;
+            self.carry = clamp(minted - u128::from(new.0) * den);
         }
         self.level = self.level - spent;
     }

@@ -1,7 +1,7 @@
 //! Which bucket is meant, and which partition of the log is its home: equal in every process, language and
 //! version for ever, because two processes that disagree would each hold a limit of their own.
 
-use super::siphash::hash128;
+use super::siphash::Begun;
 
 /// Key of the identity hash: "tidegate" and "bucket-1" in ASCII. Part of the log format.
 const KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x6275_636b_6574_2d31);
@@ -10,25 +10,37 @@ const KEY: (u64, u64) = (0x7469_6465_6761_7465, 0x6275_636b_6574_2d31);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketId(pub u128);
 
+/// The buckets of one tier of a limiter: what their identities have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Buckets(Begun);
+
+impl Buckets {
+    /// Of tier `tier` of the limiter named `limiter`.
+    pub fn of(limiter: &str, tier: u32) -> Buckets {
+        Buckets(identity(b'b', limiter, tier))
+    }
+
+    /// The bucket of `value`.
+    #[inline]
+    pub fn id(&self, value: &str) -> BucketId {
+        BucketId(self.0.then(value.as_bytes()).finish())
+    }
+}
+
 /// The bucket of `value` in tier `tier` of the limiter named `limiter`.
 pub fn bucket_id(limiter: &str, tier: u32, value: &str) -> BucketId {
-    BucketId(identity(b'b', limiter, tier, value))
+    Buckets::of(limiter, tier).id(value)
 }
 
 /// The identity of the limit that all buckets of one tier share.
 pub fn limit_id(limiter: &str, tier: u32) -> u128 {
-    identity(b'l', limiter, tier, "")
+    identity(b'l', limiter, tier).finish()
 }
 
-fn identity(kind: u8, limiter: &str, tier: u32, value: &str) -> u128 {
-    let mut bytes = Vec::with_capacity(13 + limiter.len() + value.len());
-    bytes.push(kind);
+fn identity(kind: u8, limiter: &str, tier: u32) -> Begun {
     // The length goes first, so that ("ab", "c") and ("a", "bc") are different buckets.
-    bytes.extend_from_slice(&(limiter.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(limiter.as_bytes());
-    bytes.extend_from_slice(&tier.to_le_bytes());
-    bytes.extend_from_slice(value.as_bytes());
-    hash128(KEY.0, KEY.1, &bytes)
+    let begun = Begun::new(KEY.0, KEY.1).then(&[kind]).then(&(limiter.len() as u64).to_le_bytes());
+    begun.then(limiter.as_bytes()).then(&tier.to_le_bytes())
 }
 
 /// The home partition of `id` among `partitions` (at least 1): Lamping and Veach, "A Fast, Minimal Memory,

@@ -7,7 +7,7 @@ use crate::core::enforcement::Enforcement;
 use crate::core::fold::LimitNumbers;
 use crate::core::limit::{Kind, Limit, Outage};
 use crate::core::pace::{scaled, Pace, FULL};
-use crate::core::placement::{bucket_id, limit_id, BucketId};
+use crate::core::placement::{limit_id, BucketId, Buckets};
 use crate::core::units::{Nanos, Rate, Tokens};
 use crate::lock::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -27,6 +27,7 @@ pub(super) struct LimitOf {
     /// No other process has it.
     pub(super) alone: bool,
     pub(super) limit_id: u128,
+    buckets: Buckets,
     /// What a local limit refills by now.
     local: Mutex<Limit>,
     rate: AtomicU64,
@@ -51,6 +52,7 @@ impl LimitOf {
             shadow: rule.shadow,
             alone,
             limit_id: limit_id(limiter, tier),
+            buckets: Buckets::of(limiter, tier),
             local: Mutex::new(configured),
             rate: AtomicU64::new(configured.rate().0),
             burst: AtomicU64::new(burst.0),
@@ -62,7 +64,7 @@ impl LimitOf {
 
     /// The bucket of a scope value.
     pub(super) fn bucket(&self, value: &str) -> BucketId {
-        bucket_id(&self.limiter, self.tier, value)
+        self.buckets.id(value)
     }
 
     /// Its buckets in this process.
