@@ -137,6 +137,11 @@ impl Limit {
         Rate::of(self.refilled(), self.period)
     }
 
+    /// The rate of a process that has the limit alone: of a window all that it lets through in the long run.
+    pub fn rate_alone(&self) -> Rate {
+        Rate::of(self.permits, self.period)
+    }
+
     /// The rate as an exact fraction: what a bucket that nobody shares refills with.
     pub fn refill(&self) -> Refill {
         Refill { num: self.refilled() * PERMIT, den: self.period.0 }
@@ -168,6 +173,7 @@ mod tests {
         let limit = Limit::sliding_window(100, minute, 0).unwrap();
         assert_eq!((limit.burst(), limit.burst_alone()), (Tokens::permits(10), Tokens::permits(100)));
         assert_eq!(limit.refill(), Refill { num: 91 * PERMIT, den: minute.0 });
+        assert_eq!((limit.rate(), limit.rate_alone()), (Rate::of(91, minute), Rate::of(100, minute)));
         assert_eq!(
             Limit::sliding_window(1, minute, 0).unwrap().refill().num,
             PERMIT,

@@ -42,7 +42,8 @@ impl LimitOf {
     /// `alone`: no other process has it. `outage`: unless the rule says otherwise.
     pub(super) fn new(limiter: &str, tier: u32, rule: &Rule, outage: Outage, alone: bool) -> LimitOf {
         let configured = rule.limit;
-        let burst = if alone { configured.burst_alone() } else { configured.burst() };
+        let shared = (configured.rate(), configured.burst());
+        let (rate, burst) = if alone { (configured.rate_alone(), configured.burst_alone()) } else { shared };
         LimitOf {
             limiter: limiter.to_owned(),
             tier,
@@ -54,7 +55,7 @@ impl LimitOf {
             limit_id: limit_id(limiter, tier),
             buckets: Buckets::of(limiter, tier),
             local: Mutex::new(configured),
-            rate: AtomicU64::new(configured.rate().0),
+            rate: AtomicU64::new(rate.0),
             burst: AtomicU64::new(burst.0),
             ppm: AtomicU32::new(FULL),
             pace: Mutex::default(),
@@ -159,7 +160,7 @@ impl LimitOf {
     /// A local limit has these numbers from now on, and so have its buckets.
     pub(super) fn change(self: &Arc<LimitOf>, limit: Limit, now: Nanos) {
         *self.local.lock() = limit;
-        self.rate.store(limit.rate().0, Ordering::Relaxed);
+        self.rate.store(limit.rate_alone().0, Ordering::Relaxed);
         self.burst.store(limit.burst_alone().0, Ordering::Relaxed);
         self.follow(now);
     }
