@@ -671,7 +671,7 @@ tidegate_status_t tidegate_keys_try_acquire(const uint64_t *keys,
 // Stands still from a lag greater than `pause_above` until one of `resume_below` or less: nothing refills, and the time is
 // not made up for; what was there can be taken. All tiers of the limiter do, in this process: every process that follows
 // the same lag does the same. What the lag is, tidegate_limiter_observe_lag() says, in any unit, or
-// tidegate_limiter_watch_lag(). TIDEGATE_E_ARGUMENT when `resume_below` is greater than `pause_above`.
+// tidegate_limiter_watch_lag(). It ends with the last limiter of the name. TIDEGATE_E_ARGUMENT when `resume_below` is greater than `pause_above`.
 tidegate_status_t tidegate_limiter_pause_on_lag(tidegate_limiter_t *limiter,
                                                 uint64_t pause_above,
                                                 uint64_t resume_below,

@@ -146,6 +146,21 @@ fn who_waits_for_an_event_is_woken_by_it_and_at_the_end_of_the_pressure() {
 }
 
 #[test]
+fn what_was_reserved_with_a_key_that_was_given_back_under_pressure_counts_as_used_and_no_longer() {
+    let (clock, runtime, limiter) = stopped_limiter(Rule::from(limit(10, 10)).enforced(Enforcement::Backpressure));
+    let key = limiter.key("").unwrap();
+    let reservation = key.reserve(6, Duration::ZERO).1.unwrap();
+    drain(&key);
+    drop(key);
+    assert_eq!(events(&runtime), [EventKind::PressureOn]);
+    reservation.cancel().unwrap();
+    let key = limiter.key("").unwrap();
+    assert_eq!(drain(&key), 0, "nothing came back");
+    clock.advance(SECOND);
+    assert_eq!(drain(&key), 10, "and nothing is held for ever");
+}
+
+#[test]
 fn a_key_that_ends_takes_its_pressure_with_it() {
     let (_clock, runtime, limiter) = stopped_limiter(Rule::from(limit(1, 1)).enforced(Enforcement::Backpressure));
     let key = limiter.key("").unwrap();

@@ -135,6 +135,23 @@ fn a_rate_adapts_to_the_outcomes_of_calls_and_never_beyond_what_is_configured() 
 }
 
 #[test]
+fn a_pause_ends_with_the_last_limiter_that_could_end_it() {
+    let (clock, runtime, limiter) = stopped_limiter(limit(10, 10));
+    let other = runtime.limiter("test", limit(10, 10)).unwrap();
+    let key = other.key("").unwrap();
+    limiter.pause_on_lag(1, 1).unwrap();
+    limiter.observe_lag(2).unwrap();
+    drop(limiter);
+    drain(&key);
+    clock.advance(SECOND);
+    assert_eq!(drain(&key), 0, "the other one can still be told");
+    drop(other);
+    clock.advance(SECOND);
+    assert_eq!(drain(&key), 10);
+    assert_eq!(events(&runtime), [EventKind::Paused, EventKind::Resumed]);
+}
+
+#[test]
 fn a_changed_limit_keeps_its_pace() {
     let (clock, _runtime, limiter) = stopped_limiter(limit(100, 1_000));
     let key = limiter.key("").unwrap();

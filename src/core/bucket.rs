@@ -149,6 +149,11 @@ impl Bucket {
         back
     }
 
+    /// What is held counts as spent: nobody will give it back.
+    pub fn spend_all_held(&mut self) {
+        self.held = Tokens::ZERO;
+    }
+
     /// `amount` of what is held was spent.
     pub fn spend_held(&mut self, amount: Tokens) {
         self.held = self.held - amount;

@@ -105,6 +105,13 @@ impl Meter {
         }
     }
 
+    /// What is held counts as spent: nobody will end it.
+    pub fn spend_all_held(&mut self) {
+        if let Meter::Bucket(bucket) = self {
+            bucket.spend_all_held();
+        }
+    }
+
     /// The moment of the last settlement.
     pub fn stamp(&self) -> Stamp {
         match self {

@@ -32,7 +32,7 @@ pub struct tidegate_adaptive_t {
 /// Stands still from a lag greater than `pause_above` until one of `resume_below` or less: nothing refills, and the time is
 /// not made up for; what was there can be taken. All tiers of the limiter do, in this process: every process that follows
 /// the same lag does the same. What the lag is, tidegate_limiter_observe_lag() says, in any unit, or
-/// tidegate_limiter_watch_lag(). TIDEGATE_E_ARGUMENT when `resume_below` is greater than `pause_above`.
+/// tidegate_limiter_watch_lag(). It ends with the last limiter of the name. TIDEGATE_E_ARGUMENT when `resume_below` is greater than `pause_above`.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.

@@ -10,7 +10,7 @@ use crate::core::pace::{scaled, Pace, FULL};
 use crate::core::placement::{limit_id, BucketId, Buckets};
 use crate::core::units::{Nanos, Rate, Tokens};
 use crate::lock::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 /// The limit of one tier, and whose it is.
@@ -35,6 +35,8 @@ pub(super) struct LimitOf {
     /// What of its rate it refills with just now.
     ppm: AtomicU32,
     pace: Mutex<Pace>,
+    /// Limiters of this process that have it.
+    limiters: AtomicUsize,
     keys: Keys,
 }
 
@@ -59,6 +61,7 @@ impl LimitOf {
             burst: AtomicU64::new(burst.0),
             ppm: AtomicU32::new(FULL),
             pace: Mutex::default(),
+            limiters: AtomicUsize::new(0),
             keys: Keys::default(),
         }
     }
@@ -136,6 +139,16 @@ impl LimitOf {
     pub(super) fn read(&self, numbers: LimitNumbers) {
         self.rate.store(numbers.rate.0, Ordering::Relaxed);
         self.burst.store(numbers.burst.0, Ordering::Relaxed);
+    }
+
+    /// One more limiter has it.
+    pub(super) fn join(&self) {
+        self.limiters.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One limiter less has it; whether it was the last.
+    pub(super) fn leave(&self) -> bool {
+        self.limiters.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// The lags between which its pace changes.

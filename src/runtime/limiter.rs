@@ -46,6 +46,7 @@ impl Limiter {
         if !inner.join() {
             return Err(Error::new(ErrorKind::Closed, super::inner::CLOSED));
         }
+        tiers.iter().for_each(|tier| tier.limit.join());
         Ok(Limiter { inner: inner.clone(), tiers, watches: Watches::default() })
     }
 
@@ -187,6 +188,7 @@ impl Limiter {
 impl Drop for Limiter {
     fn drop(&mut self) {
         self.watches.end(&self.inner, self.name());
+        self.end_pace();
         self.inner.leave(DROP_TIMEOUT);
     }
 }

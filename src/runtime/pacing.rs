@@ -53,7 +53,8 @@ impl fmt::Debug for Watches {
 impl Limiter {
     /// Stands still from a lag greater than `above` until one of `below` or less, all tiers alike: nothing refills, and the
     /// time is not made up for; what was there can be taken. The lag is what [`Limiter::observe_lag`] is told, in any unit,
-    /// or what [`Limiter::watch_lag`] measures. Of this process alone: all that watch the same lag do the same.
+    /// or what [`Limiter::watch_lag`] measures. Of this process alone: all that watch the same lag do the same. It ends with the
+    /// last limiter of the name.
     ///
     /// # Errors
     /// `Argument` when `below` is greater than `above`; `Closed`, `Forked`.
@@ -147,6 +148,16 @@ impl Limiter {
     /// What of its rate it refills with just now, in parts per million; of the slowest tier.
     pub fn pace_ppm(&self) -> u32 {
         self.limits().map(|limit| limit.ppm()).min().unwrap_or_default()
+    }
+
+    /// What nobody can tell of a lag any more goes on at full pace.
+    pub(super) fn end_pace(&self) {
+        if self.inner().is_of_another_process() {
+            return;
+        }
+        for limit in self.limits().filter(|limit| limit.leave()) {
+            measure(self.inner(), limit, |pace| *pace = Pace::default());
+        }
     }
 
     fn measure(&self, act: impl Fn(&mut Pace)) -> Result<(), Error> {

@@ -165,7 +165,8 @@ pub(super) fn stay(key: KeyId, now: Nanos) -> Option<KeyId> {
         if stays {
             cold.id = slot.next_id(key.index());
             cold.owner.events().renamed(key, cold.id);
-            // Who waits with the old id finds out.
+            // Who waits with the old id finds out, and reservations can no longer be ended.
+            cold.meter.spend_all_held();
             std::mem::take(&mut cold.waiters).call_all();
         }
         cold.pay_out(slot);
