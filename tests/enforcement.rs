@@ -6,9 +6,9 @@ mod common;
 
 use common::{drain, limit, stopped, stopped_limiter};
 use std::time::{Duration, Instant};
-use tidegate::runtime::decision::{DENIED, OK, TIMED_OUT};
+use tidegate::runtime::decision::{DENIED, NEVER, OK, TIMED_OUT};
 use tidegate::runtime::EVENTS_MAX;
-use tidegate::{Basis, Enforcement, EventKind, Nanos, Rule, Runtime, Tier};
+use tidegate::{Basis, Enforcement, EventKind, Limit, Nanos, Rule, Runtime, Tier};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,6 +19,12 @@ fn events(runtime: &Runtime) -> Vec<EventKind> {
 fn breaker(threshold: u32) -> Rule {
     let open_for = Nanos::from_secs(5);
     Rule::from(limit(1, 2)).enforced(Enforcement::CircuitBreaker { threshold, open_for })
+}
+
+/// Of a limit that gives two, and no third within a test.
+fn slow_breaker() -> Rule {
+    let limit = Limit::token_bucket(1, Nanos::from_secs(86_400 * 365), 2).unwrap();
+    Rule::from(limit).enforced(Enforcement::CircuitBreaker { threshold: 1, open_for: Nanos::from_secs(5) })
 }
 
 #[test]
@@ -49,12 +55,13 @@ fn a_breaker_opens_after_refusals_in_a_row_and_then_refuses_unasked() {
 
 #[test]
 fn a_probe_that_is_refused_opens_the_breaker_again() {
-    let (clock, runtime, limiter) = stopped_limiter(breaker(1));
+    let (clock, runtime, limiter) = stopped_limiter(slow_breaker());
     let key = limiter.key("").unwrap();
     assert_eq!(key.try_acquire(2).status, OK);
     assert_eq!(key.try_acquire(1).basis(), Basis::Local);
     clock.advance(5 * SECOND);
-    assert_eq!(key.try_acquire(3).status, tidegate::runtime::decision::NEVER);
+    assert_eq!(key.try_acquire(3).status, NEVER, "no probe: it says nothing of the limit");
+    assert_eq!(key.try_acquire(1).basis(), Basis::Local);
     assert_eq!(key.try_acquire(1).basis(), Basis::Breaker);
     use EventKind::{BreakerHalfOpen, BreakerOpened};
     assert_eq!(events(&runtime), [BreakerOpened, BreakerHalfOpen, BreakerOpened]);
@@ -90,6 +97,36 @@ fn an_open_breaker_of_one_tier_takes_nothing_from_the_others_and_leaves_their_gu
     clock.advance(5 * SECOND);
     assert_eq!(key.try_acquire(1).status, OK);
     assert_eq!(events(&runtime), [EventKind::BreakerHalfOpen, EventKind::BreakerClosed]);
+}
+
+#[test]
+fn requests_for_more_than_there_can_be_open_no_breaker_and_press_nobody() {
+    for rule in [breaker(1), Rule::from(limit(1, 2)).enforced(Enforcement::Backpressure)] {
+        let (_clock, runtime, limiter) = stopped_limiter(rule);
+        let key = limiter.key("").unwrap();
+        assert_eq!(
+            [key.try_acquire(3).status, key.try_acquire(3).status, key.try_acquire(2).status],
+            [NEVER, NEVER, OK]
+        );
+        assert_eq!(events(&runtime), []);
+    }
+}
+
+#[test]
+fn refusals_that_were_counted_make_no_value_stay_for_ever() {
+    let clock = tidegate::runtime::clock::ManualClock::default();
+    let mut config = tidegate::Config::new();
+    config.set("keys.max", "64").unwrap();
+    let runtime = Runtime::open_with_clock(&config, &clock).unwrap();
+    let limiter = runtime.limiter("test", breaker(3)).unwrap();
+    for round in 0..10 {
+        for value in 0..64 {
+            let value = format!("{round}-{value}");
+            assert!((0..64).any(|_| limiter.try_acquire(&value, 2).is_granted()), "{value}");
+            assert_eq!(limiter.try_acquire(&value, 1).status, DENIED);
+        }
+        clock.advance(10 * SECOND);
+    }
 }
 
 #[test]
@@ -173,14 +210,14 @@ fn a_key_that_ends_takes_its_pressure_with_it() {
 
 #[test]
 fn events_that_nobody_takes_are_bounded_and_what_was_dropped_is_counted() {
-    let (clock, runtime, limiter) = stopped_limiter(breaker(1));
+    let (clock, runtime, limiter) = stopped_limiter(slow_breaker());
     let key = limiter.key("").unwrap();
     drain(&key);
     let more = 10;
     for _ in 0..(EVENTS_MAX + more) / 2 {
         // Half open, and open again.
         clock.advance(5 * SECOND);
-        assert!(!key.try_acquire(3).is_granted());
+        assert!(!key.try_acquire(1).is_granted());
     }
     let all: Vec<_> = std::iter::from_fn(|| runtime.next_event(Duration::ZERO)).collect();
     assert_eq!(all.len(), EVENTS_MAX);

@@ -6,6 +6,7 @@ mod common;
 
 use common::{drain, limit, stopped, stopped_limiter};
 use std::time::Duration;
+use tidegate::runtime::decision::DENIED;
 use tidegate::{Adaptive, ErrorKind, EventKind, LagUnit, Limit, Nanos, Runtime, Tier};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,7 +40,6 @@ fn nothing_refills_while_the_lag_is_too_great_and_the_time_is_not_made_up_for() 
 fn a_lag_at_the_threshold_pauses_nothing() {
     let (clock, runtime, limiter) = stopped_limiter(limit(10, 100));
     let key = limiter.key("").unwrap();
-    limiter.observe_lag(u64::MAX).unwrap();
     limiter.pause_on_lag(1_000, 100).unwrap();
     limiter.observe_lag(1_000).unwrap();
     drain(&key);
@@ -47,6 +47,15 @@ fn a_lag_at_the_threshold_pauses_nothing() {
     assert_eq!(drain(&key), 10);
     assert_eq!(events(&runtime), []);
     assert_eq!(limiter.pause_on_lag(1, 2).unwrap_err().kind(), ErrorKind::Argument);
+}
+
+#[test]
+fn a_lag_that_is_known_counts_as_soon_as_there_is_a_rule_for_it() {
+    let (_clock, runtime, limiter) = stopped_limiter(limit(10, 100));
+    limiter.observe_lag(1_001).unwrap();
+    assert_eq!(limiter.pace_ppm(), 1_000_000);
+    limiter.pause_on_lag(1_000, 100).unwrap();
+    assert_eq!((limiter.pace_ppm(), events(&runtime)), (0, vec![EventKind::Paused]));
 }
 
 #[test]
@@ -72,7 +81,7 @@ fn buckets_without_a_key_and_windows_stand_still_as_well() {
         assert!(limiter.try_acquire("a", 3).is_granted());
         limiter.observe_lag(11).unwrap();
         clock.advance(10 * SECOND);
-        assert!(!limiter.try_acquire("a", 1).is_granted());
+        assert_eq!(limiter.try_acquire("a", 1).status, DENIED, "and not never");
         assert!(limiter.try_acquire("b", 3).is_granted(), "a new one is full");
         clock.advance(10 * SECOND);
         assert!(!limiter.try_acquire("b", 1).is_granted());

@@ -104,6 +104,27 @@ fn what_is_reserved_and_cancelled_comes_back_and_nobody_elses_is_forgotten() {
     assert_eq!(waiting.unwrap().poll().status, OK);
 }
 
+/// On the real clock: only there refusals are foreseen.
+#[test]
+fn what_a_reservation_gives_back_is_there_at_once_also_after_a_refusal() {
+    let runtime = tidegate::Runtime::open(&tidegate::Config::new()).unwrap();
+    let key = runtime.limiter("foreseen", per_minute(10)).unwrap().key("").unwrap();
+    let reservation = key.reserve(10, Duration::ZERO).1.unwrap();
+    assert_eq!([key.try_acquire(1).status, key.try_acquire(1).status], [DENIED; 2]);
+    reservation.settle(4).unwrap();
+    assert_eq!(drain(&key), 6);
+}
+
+#[test]
+fn other_numbers_are_taken_once_nothing_is_counted_any_more() {
+    let (clock, runtime, limiter) = stopped_limiter(per_minute(10));
+    assert!(limiter.try_acquire("a", 1).is_granted());
+    drop(limiter);
+    assert!(runtime.limiter("test", per_minute(20)).unwrap_err().message().contains("still counts"));
+    clock.advance(60 * SECOND);
+    assert!(runtime.limiter("test", per_minute(20)).unwrap().try_acquire("a", 20).is_granted());
+}
+
 #[test]
 fn a_window_and_a_bucket_can_be_tiers_of_one_limiter_and_all_give_or_none_does() {
     let (clock, runtime) = stopped();

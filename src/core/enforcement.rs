@@ -177,6 +177,11 @@ impl Guard {
         !matches!(self.state, State::Plain | State::Pressure { refused: None } | State::Closed { refusals: 0 })
     }
 
+    /// Whether a probe is out: then the next answer must be told.
+    pub fn is_probing(&self) -> bool {
+        matches!(self.state, State::HalfOpen)
+    }
+
     /// Whether the pressure is on: then somebody should [`rest`](Guard::rest) now and then.
     pub fn is_under_pressure(&self) -> bool {
         matches!(self.state, State::Pressure { refused: Some(_) })

@@ -7,7 +7,7 @@ use super::bucket::{Bucket, Saved};
 use super::limit::{Kind, Limit};
 use super::pace::{scaled, FULL};
 use super::share::Share;
-use super::units::{mul_div, Nanos, Tokens};
+use super::units::{clamp, mul_div, Nanos, Tokens};
 use super::window::Window;
 
 /// Counts what is taken.
@@ -25,8 +25,9 @@ pub struct Paced {
     window: Window,
     ppm: u32,
     seen: Nanos,
-    /// The time that the window knows of.
+    /// The time that the window knows of, and what has passed of its next nanosecond, in millionths.
     own: Nanos,
+    carry: u64,
 }
 
 /// When something was taken, on the meter's own clock.
@@ -39,7 +40,7 @@ impl Meter {
             Kind::TokenBucket => Meter::Bucket(Bucket::full(limit.burst(), scaled(limit.refill(), ppm), now)),
             Kind::SlidingWindow => {
                 let window = Window::new(limit.permits(), limit.period());
-                Meter::Window(Box::new(Paced { window, ppm, seen: now, own: now }))
+                Meter::Window(Box::new(Paced { window, ppm, seen: now, own: now, carry: 0 }))
             }
         }
     }
@@ -49,9 +50,10 @@ impl Meter {
         match self {
             Meter::Bucket(bucket) => bucket.settle(now, spent),
             Meter::Window(paced) => {
-                let passed = mul_div(now.since(paced.seen).0, u64::from(paced.ppm), u64::from(FULL));
+                let passed = u128::from(now.since(paced.seen).0) * u128::from(paced.ppm) + u128::from(paced.carry);
                 paced.seen = paced.seen.max(now);
-                paced.own = paced.own.plus(Nanos(passed));
+                paced.own = paced.own.plus(Nanos(clamp(passed / u128::from(FULL))));
+                paced.carry = clamp(passed % u128::from(FULL));
                 paced.window.settle(paced.own, spent);
             }
         }
@@ -228,6 +230,16 @@ mod tests {
         assert!(!at(&mut meter, 119).take(ONE));
         meter.settle(wait, Tokens::ZERO);
         assert!(meter.take(ONE));
+    }
+
+    #[test]
+    fn a_slow_window_goes_on_however_often_it_is_looked_at() {
+        let mut meter = window(1, 1, 1_000);
+        assert!(meter.take(ONE));
+        for millionths in 1..=1_000_000 {
+            meter.settle(Nanos(millionths * 1_000_001), Tokens::ZERO);
+        }
+        assert!(meter.take(ONE), "a thousand seconds at a thousandth of the pace");
     }
 
     #[test]

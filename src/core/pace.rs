@@ -178,6 +178,12 @@ impl Pace {
         Pace { gate, ramp, adaptive, lag: 0 }
     }
 
+    /// Pauses by lag from now on, at once if the last one was too great.
+    pub fn pause_by(&mut self, mut gate: LagGate) {
+        gate.on_lag(self.lag);
+        self.gate = Some(gate);
+    }
+
     /// The lags between which something changes: a measurement need not be finer.
     pub fn thresholds(&self) -> Vec<u64> {
         let gate = self.gate.iter().flat_map(|gate| [gate.pause_above, gate.resume_below]);

@@ -37,12 +37,14 @@ pub struct Window {
     /// Oldest first, no two of one time, none empty.
     runs: VecDeque<Run>,
     settled: Nanos,
+    /// Whatever was taken up to then has left.
+    gone: Option<Nanos>,
 }
 
 impl Window {
     /// At most `max` permits in any `span`, of which nothing is taken yet.
     pub fn new(max: u64, span: Nanos) -> Window {
-        Window { max, span, runs: VecDeque::new(), settled: Nanos::ZERO }
+        Window { max, span, runs: VecDeque::new(), settled: Nanos::ZERO, gone: None }
     }
 
     /// Forgets what left the window by `now`, then counts `spent`, which was taken since the last settlement, at
@@ -50,7 +52,7 @@ impl Window {
     pub fn settle(&mut self, now: Nanos, spent: Tokens) {
         self.settled = self.settled.max(now);
         while self.runs.front().is_some_and(|run| self.settled.since(run.at) >= self.span) {
-            self.runs.pop_front();
+            self.gone = self.runs.pop_front().map(|run| run.at).or(self.gone);
         }
         self.count(whole_up(spent));
     }
@@ -97,7 +99,7 @@ impl Window {
     /// Forgets `amount` of what was taken at `at`, as if nobody had taken it; what really came back. What left the span is
     /// not taken any more, and of what others took meanwhile nothing is forgotten.
     pub fn put_taken_at(&mut self, amount: Tokens, at: Nanos) -> Tokens {
-        if self.settled.since(at) >= self.span {
+        if self.settled.since(at) >= self.span || self.gone.is_some_and(|gone| at <= gone) {
             return Tokens::ZERO;
         }
         // Merging only moves times forward: the first run from then on is the one that it went into.
@@ -237,6 +239,15 @@ mod tests {
         at(&mut window, 60);
         assert_eq!(window.put_taken_at(Tokens::permits(2), Nanos::ZERO), Tokens::ZERO, "that left the window");
         assert_eq!(window.level(), Tokens::permits(5), "and what was taken at 20 is still taken");
+    }
+
+    #[test]
+    fn what_left_before_the_span_grew_is_not_given_back_in_place_of_what_others_took() {
+        let mut window = Window::new(10, Nanos::from_secs(1));
+        assert!(at(&mut window, 0).take(Tokens::permits(5)) && at(&mut window, 1).take(Tokens::permits(10)));
+        window.reshape(10, MINUTE);
+        assert_eq!(window.put_taken_at(Tokens::permits(5), Nanos::ZERO), Tokens::ZERO);
+        assert_eq!(window.level(), Tokens::ZERO);
     }
 
     #[test]

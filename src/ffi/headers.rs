@@ -31,7 +31,7 @@ pub unsafe extern "C" fn tidegate_headers_format(
         let limit = rule_of(known_struct(limit, "limit")?)?.limit;
         let decision = handle(decision, "decision")?;
         let place = output(text_out, "text_out")?;
-        let retry_after = (decision.status != 0).then_some(Nanos(decision.retry_after_ns));
+        let retry_after = (decision.status > 0).then_some(Nanos(decision.retry_after_ns));
         let (permits, period, remaining) = (limit.permits(), limit.period(), decision.remaining);
         *place = give_text(&headers::lines(&Quota { name, permits, period, remaining, retry_after }));
         Ok(())

@@ -2,7 +2,7 @@
 //! no slot; otherwise with a key that ends when it was not used for a while.
 
 use super::acquire;
-use super::decide::TIERS_MAX;
+use super::decide::{self, TIERS_MAX};
 use super::decision::{self, Basis, Decision};
 use super::inner::{check_value, Inner};
 use super::keys::Place;
@@ -77,7 +77,7 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
     let amount = Tokens::permits(permits);
     let now = inner.clock().now();
     let mut stripe = limit.stripe(bucket);
-    let decision = match stripe.idle(bucket, now, |bucket| take(bucket, amount)) {
+    let decision = match stripe.idle(bucket, now, |bucket| take(limit, bucket, amount)) {
         Some(decision) => decision,
         None => {
             drop(stripe);
@@ -89,7 +89,7 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
                 let new = stripe.bucket(None, now);
                 stripe.set(bucket, Place::Idle(new.save()));
             }
-            stripe.idle(bucket, now, |bucket| take(bucket, amount))?
+            stripe.idle(bucket, now, |bucket| take(limit, bucket, amount))?
         }
     };
     match decision.is_granted() {
@@ -99,12 +99,15 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
     Some(decision)
 }
 
-fn take(bucket: &mut Bucket, amount: Tokens) -> Decision {
+fn take(limit: &LimitOf, bucket: &mut Bucket, amount: Tokens) -> Decision {
     if bucket.take(amount) {
         return Decision::granted(bucket.level().whole(), Basis::Local);
     }
-    match bucket.wait_for(amount) {
-        Some(wait) => Decision::no(decision::DENIED, wait.0.max(1), bucket.level().whole(), Basis::Local),
-        None => Decision::no(decision::NEVER, u64::MAX, bucket.level().whole(), Basis::Local),
+    let left = bucket.level().whole();
+    if amount > bucket.cap() {
+        return Decision::no(decision::NEVER, u64::MAX, left, Basis::Local);
     }
+    // While the limit stands still nobody knows when; at full pace it would take so long.
+    let wait = bucket.wait_for(amount).unwrap_or_else(|| decide::at_rate(limit.rate(), amount));
+    Decision::no(decision::DENIED, wait.0.max(1), left, Basis::Local)
 }

@@ -6,7 +6,7 @@ use super::slot::{Cold, KeyId, Slot};
 use super::waiters::Waiter;
 use super::{clock, validity};
 use crate::core::limit::Outage;
-use crate::core::units::{mul_div, Nanos, Tokens, PERMIT, SECOND};
+use crate::core::units::{mul_div, Nanos, Rate, Tokens, PERMIT, SECOND};
 use crate::lock::MutexGuard;
 use crate::ErrorKind;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -143,6 +143,8 @@ pub(super) struct Verdict {
     shadowed: u8,
     /// Refuse, or would.
     refused: u8,
+    /// Of these, for want of a share.
+    unshared: u8,
 }
 
 /// Asks settled buckets without taking anything. `me` is the waiter that asks, if one does: others may not overtake those
@@ -151,10 +153,11 @@ pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> Verdict {
     let now = site.now;
     let mut refusal: Option<Decision> = None;
     let mut granted = Decision::granted(u64::MAX, Basis::Local);
-    let (mut allowed, mut shadowed, mut refused) = (0, 0, 0);
+    let (mut allowed, mut shadowed, mut refused, mut unshared) = (0, 0, 0, 0);
     for (tier, at) in (0u16..).zip(site.each()) {
         let mut asked = Decision { tier, ..ask(&at, now, me) };
         refused |= u8::from(!asked.is_granted()) << tier;
+        unshared |= u8::from(!asked.is_granted() && asked.basis() == Basis::NoShare) << tier;
         if !asked.is_granted() && at.cold.limit.shadow {
             shadowed |= 1 << tier;
             asked = Decision { tier, ..Decision::granted(0, Basis::Shadow) };
@@ -169,7 +172,7 @@ pub(super) fn judge(site: &mut Site<'_>, me: Option<&Arc<Waiter>>) -> Verdict {
         let basis = granted.basis.max(asked.basis);
         granted = Decision { basis, ..if asked.remaining < granted.remaining { asked } else { granted } };
     }
-    Verdict { decision: refusal.unwrap_or(granted), allowed, shadowed, refused }
+    Verdict { decision: refusal.unwrap_or(granted), allowed, shadowed, refused, unshared }
 }
 
 /// What becomes of permits that are granted.
@@ -182,11 +185,15 @@ pub(super) enum Use {
 
 /// Decides on settled buckets: takes from all of them or from none.
 pub(super) fn decide(site: &mut Site<'_>, me: Option<&Arc<Waiter>>, use_: Use) -> Decision {
+    let Verdict { decision, allowed, shadowed, refused, unshared } = judge(site, me);
+    // What can never be is the caller's mistake, and says nothing of the limit.
+    if decision.status == decision::NEVER {
+        return decision;
+    }
     if let (None, Some(unasked)) = (me, guard::ask_guards(site)) {
         return unasked;
     }
-    let Verdict { decision, allowed, shadowed, refused } = judge(site, me);
-    guard::tell_guards(site, refused, me.is_some());
+    guard::tell_guards(site, refused, unshared, me.is_some());
     if decision.is_granted() {
         let mut took = 0;
         for (tier, at) in site.each().enumerate() {
@@ -248,8 +255,11 @@ pub(super) fn as_if_alone(cold: &Cold, amount: Tokens) -> Nanos {
     if amount == Tokens::ZERO {
         return Nanos::ZERO;
     }
+    at_rate(cold.limit.rate(), amount).max(ROUND_TRIP)
+}
+
+/// How long a rate takes to yield `amount`.
+pub(super) fn at_rate(rate: Rate, amount: Tokens) -> Nanos {
     // micro-permits * 1e12 / (nano-permits per second) = nanoseconds
-    let rate = cold.limit.rate().0.max(1);
-    let wait = Nanos(mul_div(amount.0, SECOND * 1_000, rate));
-    wait.max(ROUND_TRIP)
+    Nanos(mul_div(amount.0, SECOND * 1_000, rate.0.max(1)))
 }

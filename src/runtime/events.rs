@@ -90,7 +90,8 @@ impl Events {
         let (limiter, tier, value) = (limit.limiter.clone(), limit.tier, value.to_owned());
         let dropped = std::mem::take(&mut queue.dropped);
         queue.events.push_back(Event { kind, limiter, tier, value, dropped });
-        self.bell.notify_one();
+        // All: how long they may sleep can have changed.
+        self.bell.notify_all();
     }
 
     /// A guard turned over.
@@ -147,8 +148,10 @@ impl Events {
             let rests_in = slot::get(key.index()).and_then(|slot| slot.with(key, |slot, cold| cold.rest(slot, now)));
             match rests_in {
                 Some(Some(wait)) => next = Some(next.map_or(wait, |next| next.min(wait))),
-                // Over, or the key ended.
-                _ => _ = self.pressed.lock().remove(&key.0),
+                // Over: whoever ended it took the key out, and somebody may have put it in again.
+                Some(None) => {}
+                // The key ended.
+                None => _ = self.pressed.lock().remove(&key.0),
             }
         }
         next.map(|wait| wait.clamp(LOOK_AGAIN.0, LOOK_AGAIN.1))

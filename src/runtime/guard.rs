@@ -2,6 +2,7 @@
 
 use super::decide::Site;
 use super::decision::{self, Basis, Decision};
+use crate::core::enforcement::Guard;
 
 /// The refusal of a breaker that is open, if one is: then no bucket is asked, and no other guard either.
 pub(super) fn ask_guards(site: &mut Site<'_>) -> Option<Decision> {
@@ -29,14 +30,16 @@ pub(super) fn ask_guards(site: &mut Site<'_>) -> Option<Decision> {
     None
 }
 
-/// Tells the guards what their buckets answered: a bit in `refused` for each that had not enough. A waiter that looks in
-/// vain was told of already.
-pub(super) fn tell_guards(site: &mut Site<'_>, refused: u8, is_waiter: bool) {
+/// Tells the guards what their buckets answered: a bit in `refused` for each that had not enough, and in `unshared` for each
+/// of them that has no share, which only a probe has to know. A waiter that looks in vain was told of already.
+pub(super) fn tell_guards(site: &mut Site<'_>, refused: u8, unshared: u8, is_waiter: bool) {
     let now = site.now;
     for (tier, at) in site.each().enumerate() {
         let granted = refused >> tier & 1 == 0;
         let (level, cap) = (at.cold.level(), at.cold.cap());
-        let Some(guard) = at.cold.guard.as_mut().filter(|_| granted || !is_waiter) else { continue };
+        let without_share = unshared >> tier & 1 == 1;
+        let counts = |guard: &Guard| granted || !is_waiter && (!without_share || guard.is_probing());
+        let Some(guard) = at.cold.guard.as_mut().filter(|guard| counts(guard)) else { continue };
         if let Some(edge) = guard.after(now, granted, level, cap) {
             at.cold.owner.events().edge(edge, at.cold);
         }

@@ -258,12 +258,18 @@ impl Inner {
         let place = (name.to_owned(), tier);
         let mut limits = self.limits.lock();
         let known = limits.get(&place);
+        if let Some(known) = known.filter(|known| !known.is_open() && !known.is(rule, self.outage)) {
+            // What is only remembered, and over by now, is no reason to refuse other numbers.
+            for _ in 0..2 {
+                known.keys().each().for_each(|mut stripe| self.sweep(&mut stripe));
+            }
+        }
         if let Some(known) = known.filter(|known| known.is(rule, self.outage)) {
             return Ok(known.clone());
         }
         if known.is_some_and(|known| Arc::strong_count(known) > 1) {
             let text =
-                format!("limiter `{name}` is open in this process with other numbers or another enforcement; use the same, or another name");
+                format!("limiter `{name}` is open in this process with other numbers or another enforcement, or what it let through still counts; use the same, or another name");
             return Err(Error::new(ErrorKind::Argument, text));
         }
         if limits.len() >= LIMITERS_MAX {
@@ -545,7 +551,12 @@ impl Inner {
 fn local_meter(limit: &LimitOf, stripe: &Stripe, saved: Option<Saved>, now: Nanos) -> Meter {
     let numbers = limit.local();
     match (numbers.kind(), saved) {
-        (Kind::SlidingWindow, _) => Meter::alone(&numbers, limit.ppm(), now),
+        (Kind::SlidingWindow, saved) => {
+            let mut meter = Meter::alone(&numbers, limit.ppm(), now);
+            // Of the time when the limiter was a bucket: what is missing counts as taken now.
+            meter.settle(now, saved.map_or(Tokens::ZERO, |saved| stripe.burst - saved.level));
+            meter
+        }
         (Kind::TokenBucket, saved) => Meter::Bucket(stripe.bucket(saved, now)),
     }
 }

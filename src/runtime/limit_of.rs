@@ -151,14 +151,19 @@ impl LimitOf {
         self.limiters.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
+    /// Whether some limiter of this process has it.
+    pub(super) fn is_open(&self) -> bool {
+        self.limiters.load(Ordering::Acquire) > 0
+    }
+
     /// The lags between which its pace changes.
     pub(super) fn thresholds(&self) -> Vec<u64> {
         self.pace.lock().thresholds()
     }
 
-    /// Lets `act` measure something, and follows the pace that comes of it. Answers whether the limit came to stand still,
-    /// or goes on after it did.
-    pub(super) fn measure(self: &Arc<LimitOf>, now: Nanos, act: impl FnOnce(&mut Pace)) -> Option<bool> {
+    /// Lets `act` measure something, and follows the pace that comes of it. Tells whether the limit came to stand still,
+    /// or goes on after it did, in the order in which it happens.
+    pub(super) fn measure(self: &Arc<LimitOf>, now: Nanos, act: impl FnOnce(&mut Pace), tell: impl FnOnce(bool)) {
         // Two measurements at once would leave the buckets with the pace of the first.
         let mut pace = self.pace.lock();
         act(&mut pace);
@@ -167,11 +172,15 @@ impl LimitOf {
         if ppm != before {
             self.follow(now);
         }
-        ((ppm == 0) != (before == 0)).then_some(ppm == 0)
+        if (ppm == 0) != (before == 0) {
+            tell(ppm == 0);
+        }
     }
 
     /// A local limit has these numbers from now on, and so have its buckets.
     pub(super) fn change(self: &Arc<LimitOf>, limit: Limit, now: Nanos) {
+        // Buckets that are told of two changes at once would keep a part of each.
+        let _one_by_one = self.pace.lock();
         *self.local.lock() = limit;
         self.rate.store(limit.rate_alone().0, Ordering::Relaxed);
         self.burst.store(limit.burst_alone().0, Ordering::Relaxed);

@@ -12,8 +12,8 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Most watches of one limiter.
-const WATCHES_MAX: usize = 16;
+/// Watches of one limiter: of two, neither's lag would be the limit's.
+const WATCHES_MAX: usize = 1;
 
 /// What a lag is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,13 @@ pub(super) struct Watches(Mutex<Vec<LagGuard>>);
 impl Watches {
     /// Ends them, and what was said of the limiter `name`.
     pub(super) fn end(&self, inner: &Inner, name: &str) {
+        if inner.is_of_another_process() {
+            // Their threads exist only in the parent, and this lock may be held for ever; the guards know that.
+            return;
+        }
         let watches = std::mem::take(&mut *self.0.lock());
         if watches.is_empty() {
             return;
-        }
-        if inner.is_of_another_process() {
-            // Their threads exist only in the parent.
-            return std::mem::forget(watches);
         }
         drop(watches);
         inner.hear_of_lag(name, None);
@@ -60,7 +60,7 @@ impl Limiter {
     /// `Argument` when `below` is greater than `above`; `Closed`, `Forked`.
     pub fn pause_on_lag(&self, above: u64, below: u64) -> Result<(), Error> {
         let gate = LagGate::new(above, below).map_err(refused)?;
-        self.measure(|pace| pace.gate = Some(gate))
+        self.measure(|pace| pace.pause_by(gate))
     }
 
     /// Slows down as the lag grows: the whole rate up to `from`, `floor_ppm` parts per million of it at `to` and beyond, and
@@ -88,7 +88,7 @@ impl Limiter {
     ///
     /// # Errors
     /// `Config` without Kafka; `Argument` for names and times that cannot be, or nothing to compare a time with;
-    /// `Capacity` beyond 16 watches; `Closed`, `Forked`.
+    /// `Capacity` when it watches a group already; `Closed`, `Forked`.
     pub fn watch_lag(&self, group: &str, topics: &[&str], unit: LagUnit, every: Duration) -> Result<(), Error> {
         let inner = self.inner();
         inner.check()?;
@@ -102,7 +102,7 @@ impl Limiter {
         };
         let mut watches = self.watches().0.lock();
         if watches.len() >= WATCHES_MAX {
-            let text = format!("the limiter watches {WATCHES_MAX} groups already; make another one");
+            let text = "the limiter watches a group already; make another limiter, or measure the lags yourself and tell it the largest";
             return Err(Error::new(ErrorKind::Capacity, text));
         }
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
@@ -156,7 +156,12 @@ impl Limiter {
             return;
         }
         for limit in self.limits().filter(|limit| limit.leave()) {
-            measure(self.inner(), limit, |pace| *pace = Pace::default());
+            measure(self.inner(), limit, |pace| {
+                // Somebody may have opened it again meanwhile.
+                if !limit.is_open() {
+                    *pace = Pace::default();
+                }
+            });
         }
     }
 
@@ -169,9 +174,7 @@ impl Limiter {
 }
 
 fn measure(inner: &Inner, limit: &Arc<LimitOf>, act: impl Fn(&mut Pace)) {
-    if let Some(paused) = limit.measure(inner.clock().now(), act) {
-        events::paused(inner.events(), limit, paused);
-    }
+    limit.measure(inner.clock().now(), act, |paused| events::paused(inner.events(), limit, paused));
 }
 
 /// A watch has something to say, on its own thread.

@@ -162,6 +162,7 @@ impl Path {
     /// Whether the key lives: ended while its names were read, they may be another key's.
     #[inline]
     fn is(&self, id: KeyId) -> bool {
+        std::sync::atomic::fence(Ordering::Acquire);
         self.id.load(Ordering::Acquire) == id.0
     }
 }

@@ -157,20 +157,19 @@ pub(super) fn create(
     Some(id)
 }
 
-/// Ends a key that nobody holds and whose bucket must stay: it has another id from here on. `None` if the bucket need not.
+/// Ends a key that nobody holds: it has another id from here on, so that nothing is taken while its bucket is put away.
+/// That id, if the bucket must stay where it is.
 pub(super) fn stay(key: KeyId, now: Nanos) -> Option<KeyId> {
     get(key.index())?.with(key, |slot, cold| {
+        cold.rest(slot, now);
         cold.settle(slot, now);
-        let stays = cold.must_stay();
-        if stays {
-            cold.id = slot.next_id(key.index());
-            cold.owner.events().renamed(key, cold.id);
-            // Who waits with the old id finds out, and reservations can no longer be ended.
-            cold.meter.spend_all_held();
-            std::mem::take(&mut cold.waiters).call_all();
-        }
+        cold.id = slot.next_id(key.index());
+        cold.owner.events().renamed(key, cold.id);
+        // Who waits with the old id finds out, and reservations can no longer be ended.
+        cold.meter.spend_all_held();
+        std::mem::take(&mut cold.waiters).call_all();
         cold.pay_out(slot);
-        stays.then_some(cold.id)
+        cold.must_stay(now).then_some(cold.id)
     })?
 }
 
@@ -358,9 +357,13 @@ impl Cold {
     }
 
     /// Whether it has something to remember that does not fit into a few bytes.
-    fn must_stay(&self) -> bool {
+    fn must_stay(&self, now: Nanos) -> bool {
+        let full = self.meter.is_full();
         let kept = self.meter.save().is_some() && self.limit.ppm() > 0;
-        self.guard.as_ref().is_some_and(|guard| guard.must_look()) || !(kept || self.meter.is_full())
+        // Refusals that were counted are forgotten with a bucket that is full again, or every value would stay for ever.
+        let guarded =
+            self.guard.as_ref().is_some_and(|guard| guard.must_look() && !(full && guard.refuses(now).is_none()));
+        guarded || !(kept || full)
     }
 
     /// What was spent since the last settlement.

@@ -67,6 +67,8 @@ impl Hold {
         for (tier, (at, since)) in site.each().zip(self.since).enumerate() {
             if self.tiers >> tier & 1 == 1 {
                 at.cold.end_hold(at.amount, at.cost(used), since);
+                // What was foreseen, that nothing comes before some tick, did not know of this.
+                at.slot.dry_until.store(0, Ordering::Release);
             }
         }
     }
