@@ -144,8 +144,9 @@
 // Refuses, and tells tidegate_runtime_next_event() when that begins and when half of the burst is there again.
 #define TIDEGATE_ENFORCE_BACKPRESSURE 2
 
-// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody unasked with
-// TIDEGATE_BASIS_BREAKER. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
+// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody who comes unasked with
+// TIDEGATE_BASIS_BREAKER. Requests that can never be granted, and a share that is still to come, are not counted; who waits
+// in line already is served. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
 // open for as long again.
 #define TIDEGATE_ENFORCE_CIRCUIT_BREAKER 3
 
@@ -387,8 +388,8 @@ typedef struct {
   uint64_t ack_age_ns;
 } tidegate_storage_info_t;
 
-// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid and what is
-// said of a snapshot.
+// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid, what is said of
+// a snapshot, and permits, where a reservation is given back, a wait ends well or a limiter is forgotten.
 typedef struct {
   // sizeof(tidegate_metrics_t)
   uint32_t struct_size;
@@ -426,7 +427,7 @@ typedef struct {
   uint64_t gaps;
   // Buckets of local limits that no key stands for and that are not full again yet: remembered.
   uint64_t keys_idle;
-  // Of the granted, those that a limit in shadow mode would have refused.
+  // Of the refused, those that a limit in shadow mode let pass.
   uint64_t permits_shadowed;
   // Of the sessions lost, while this process's clock said they were valid: a clock or a virtual machine stood still.
   uint64_t sessions_lost_while_valid;
@@ -517,7 +518,7 @@ tidegate_status_t tidegate_runtime_close(tidegate_runtime_t *runtime,
 
 // Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
 // limit out of range, a name that is empty or longer than 1024 bytes, or one that this process has open with other
-// numbers.
+// numbers, another enforcement, mode or outage policy.
 tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
                                           const char *name,
                                           size_t name_len,
@@ -526,8 +527,8 @@ tidegate_status_t tidegate_limiter_create(tidegate_runtime_t *runtime,
                                           tidegate_error_t **error_out);
 
 // Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, and
-// one that starts with the old numbers follows the log. `limit->on_outage` must be TIDEGATE_OUTAGE_DEFAULT: the policy
-// is this process's own and stays. Waits until every partition of the log has the change, for at most `timeout_ns`;
+// one that starts with the old numbers follows the log. Only numbers change: the kind must be the same, and `limit->on_outage`,
+// `mode` and `enforcement` must be 0; they are this process's own and stay. Waits until every partition of the log has the change, for at most `timeout_ns`;
 // TIDEGATE_E_STORAGE if it was not confirmed: it will be, when the log answers.
 tidegate_status_t tidegate_limiter_set_limit(tidegate_limiter_t *limiter,
                                              const tidegate_limit_t *limit,
@@ -685,7 +686,8 @@ tidegate_status_t tidegate_limiter_slow_on_lag(tidegate_limiter_t *limiter,
                                                uint32_t floor_ppm,
                                                tidegate_error_t **error_out);
 
-// Tells a limiter how far its consumer is behind. Cost: nothing where the pace stays; else one lock for each live key.
+// Tells a limiter how far its consumer is behind. Cost: nothing where the pace stays; else one lock for each live key, and a
+// visit of each idle bucket.
 tidegate_status_t tidegate_limiter_observe_lag(tidegate_limiter_t *limiter,
                                                uint64_t lag,
                                                tidegate_error_t **error_out);
@@ -694,7 +696,8 @@ tidegate_status_t tidegate_limiter_observe_lag(tidegate_limiter_t *limiter,
 // the partitions; the group is never joined. `topics`: names with commas between them, "" = all that the group has
 // committed offsets for. `unit` is TIDEGATE_LAG_RECORDS, over all partitions, or TIDEGATE_LAG_MS: then the limiter must
 // have been told its numbers before, of which only it is measured which are exceeded. The watch ends with the limiter. A
-// lag that cannot be measured stays as it was, and tidegate_runtime_health() says why. TIDEGATE_E_CONFIG without Kafka.
+// lag that cannot be measured stays as it was, and tidegate_runtime_health() says why. TIDEGATE_E_CONFIG without Kafka,
+// TIDEGATE_E_CAPACITY when the limiter watches a group already.
 tidegate_status_t tidegate_limiter_watch_lag(tidegate_limiter_t *limiter,
                                              const char *group,
                                              size_t group_len,
@@ -718,7 +721,7 @@ tidegate_status_t tidegate_limiter_observe_outcome(tidegate_limiter_t *limiter,
                                                    tidegate_error_t **error_out);
 
 // The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
-// while somebody waits here, or with the next grant: a source that pauses under pressure should wait here for its end.
+// while somebody waits here, or with a grant that finds half of the burst: a source that pauses under pressure should wait here for its end.
 // Blocks the calling thread only. Free the event.
 tidegate_status_t tidegate_runtime_next_event(const tidegate_runtime_t *runtime,
                                               uint64_t timeout_ns,

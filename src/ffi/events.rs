@@ -31,7 +31,7 @@ pub struct tidegate_event_t {
 }
 
 /// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
-/// while somebody waits here, or with the next grant: a source that pauses under pressure should wait here for its end.
+/// while somebody waits here, or with a grant that finds half of the burst: a source that pauses under pressure should wait here for its end.
 /// Blocks the calling thread only. Free the event.
 ///
 /// # Safety

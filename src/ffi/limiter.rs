@@ -35,8 +35,9 @@ pub const TIDEGATE_ENFORCE_HARD_LIMIT: u32 = 0;
 pub const TIDEGATE_ENFORCE_THROTTLING: u32 = 1;
 /// Refuses, and tells tidegate_runtime_next_event() when that begins and when half of the burst is there again.
 pub const TIDEGATE_ENFORCE_BACKPRESSURE: u32 = 2;
-/// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody unasked with
-/// TIDEGATE_BASIS_BREAKER. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
+/// Refuses; after `breaker_threshold` refusals in a row it is open, and refuses everybody who comes unasked with
+/// TIDEGATE_BASIS_BREAKER. Requests that can never be granted, and a share that is still to come, are not counted; who waits
+/// in line already is served. After `open_for_ns` one request goes through as a probe: granted, it closes; refused, it stays
 /// open for as long again.
 pub const TIDEGATE_ENFORCE_CIRCUIT_BREAKER: u32 = 3;
 
@@ -86,7 +87,7 @@ impl tidegate_limiter_t {
 
 /// Makes a limiter. Every process that makes one of this name on the same topic shares it. TIDEGATE_E_ARGUMENT for a
 /// limit out of range, a name that is empty or longer than 1024 bytes, or one that this process has open with other
-/// numbers.
+/// numbers, another enforcement, mode or outage policy.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
@@ -114,8 +115,8 @@ pub unsafe extern "C" fn tidegate_limiter_create(
 }
 
 /// Gives the limit other numbers, for the whole fleet: every process switches where it reads the change in the log, and
-/// one that starts with the old numbers follows the log. `limit->on_outage` must be TIDEGATE_OUTAGE_DEFAULT: the policy
-/// is this process's own and stays. Waits until every partition of the log has the change, for at most `timeout_ns`;
+/// one that starts with the old numbers follows the log. Only numbers change: the kind must be the same, and `limit->on_outage`,
+/// `mode` and `enforcement` must be 0; they are this process's own and stay. Waits until every partition of the log has the change, for at most `timeout_ns`;
 /// TIDEGATE_E_STORAGE if it was not confirmed: it will be, when the log answers.
 ///
 /// # Safety

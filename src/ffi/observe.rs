@@ -49,8 +49,8 @@ pub struct tidegate_storage_info_t {
     pub ack_age_ns: u64,
 }
 
-/// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid and what is
-/// said of a snapshot.
+/// Counters of a runtime. They only grow, but for keys, keys_idle, waiting, partitions_followed, sessions_valid, what is said of
+/// a snapshot, and permits, where a reservation is given back, a wait ends well or a limiter is forgotten.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct tidegate_metrics_t {
@@ -90,7 +90,7 @@ pub struct tidegate_metrics_t {
     pub gaps: u64,
     /// Buckets of local limits that no key stands for and that are not full again yet: remembered.
     pub keys_idle: u64,
-    /// Of the granted, those that a limit in shadow mode would have refused.
+    /// Of the refused, those that a limit in shadow mode let pass.
     pub permits_shadowed: u64,
     /// Of the sessions lost, while this process's clock said they were valid: a clock or a virtual machine stood still.
     pub sessions_lost_while_valid: u64,

@@ -68,7 +68,8 @@ pub unsafe extern "C" fn tidegate_limiter_slow_on_lag(
     unsafe { answer(boundary!(Err(bug()), { slow() }), error_out) }
 }
 
-/// Tells a limiter how far its consumer is behind. Cost: nothing where the pace stays; else one lock for each live key.
+/// Tells a limiter how far its consumer is behind. Cost: nothing where the pace stays; else one lock for each live key, and a
+/// visit of each idle bucket.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
@@ -88,7 +89,8 @@ pub unsafe extern "C" fn tidegate_limiter_observe_lag(
 /// the partitions; the group is never joined. `topics`: names with commas between them, "" = all that the group has
 /// committed offsets for. `unit` is TIDEGATE_LAG_RECORDS, over all partitions, or TIDEGATE_LAG_MS: then the limiter must
 /// have been told its numbers before, of which only it is measured which are exceeded. The watch ends with the limiter. A
-/// lag that cannot be measured stays as it was, and tidegate_runtime_health() says why. TIDEGATE_E_CONFIG without Kafka.
+/// lag that cannot be measured stays as it was, and tidegate_runtime_health() says why. TIDEGATE_E_CONFIG without Kafka,
+/// TIDEGATE_E_CAPACITY when the limiter watches a group already.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.

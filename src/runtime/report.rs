@@ -167,8 +167,8 @@ fn stranded((partition, left): (u32, Nanos)) -> String {
     )
 }
 
-/// Counters of a runtime. They only grow, but for `keys`, `waiting`, `partitions_followed`, `sessions_valid` and what is said
-/// of snapshots that exist.
+/// Counters of a runtime. They only grow, but for `keys`, `keys_idle`, `waiting`, `partitions_followed`, `sessions_valid`, what is
+/// said of snapshots that exist, and permits, where a reservation is given back, a wait ends well or a limiter is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// Live keys.
@@ -181,7 +181,7 @@ pub struct Metrics {
     pub permits_refused: u64,
     /// Of the granted, those without any share, in an outage, under the policy `allow`.
     pub permits_allowed: u64,
-    /// Of the granted, those that a limit in shadow mode would have refused.
+    /// Of the refused, those that a limit in shadow mode let pass.
     pub permits_shadowed: u64,
     /// Waiting calls of `acquire` now.
     pub waiting: u64,

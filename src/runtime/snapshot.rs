@@ -41,6 +41,7 @@ pub fn snapshot_json(runtime: &Runtime) -> String {
             ("permits_granted", metrics.permits_granted),
             ("permits_refused", metrics.permits_refused),
             ("permits_allowed", metrics.permits_allowed),
+            ("permits_shadowed", metrics.permits_shadowed),
             ("waiting", metrics.waiting),
             ("partitions_followed", metrics.partitions_followed),
             ("sessions_valid", metrics.sessions_valid),

@@ -84,7 +84,7 @@ public readonly record struct TidegateMetrics
     /// <summary>Buckets of local limits that no key stands for and that are not full again yet: remembered.</summary>
     public long KeysIdle { get; }
 
-    /// <summary>Of the granted, those that a limit in shadow mode would have refused.</summary>
+    /// <summary>Of the refused, those that a limit in shadow mode let pass.</summary>
     public long PermitsShadowed { get; }
 
     /// <summary>Of the sessions lost, while this process's clock said they were valid: a clock or a machine stood still.</summary>

@@ -72,7 +72,7 @@ class Metrics:
     keys_idle: int
     """Buckets of local limits that no key stands for and that are not full again yet: remembered."""
     permits_shadowed: int
-    """Of the granted, those that a limit in shadow mode would have refused."""
+    """Of the refused, those that a limit in shadow mode let pass."""
     sessions_lost_while_valid: int
     """Of the sessions lost, while this process's clock said they were valid: a clock or a machine stood still."""
     digests_compared: int
