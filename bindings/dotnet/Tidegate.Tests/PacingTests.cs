@@ -29,7 +29,6 @@ public sealed class PacingTests : StoppedTests
     {
         TidegateLimiter limiter = Limiter(Setup.PerSecond(10, burst: 100));
         TidegateKey key = limiter.GetKey("");
-        limiter.ObserveLag(long.MaxValue);
         limiter.PauseOnLag(above: 1_000, below: 100);
         limiter.ObserveLag(1_000);
         Drain(key);
@@ -143,9 +142,11 @@ public sealed class PacingTests : StoppedTests
         using TidegateRuntime shared = TidegateRuntime.Open(new TidegateOptions { BootstrapServers = "127.0.0.1:9" });
         TidegateLimiter limiter = shared.CreateLimiter("orders", Setup.PerSecond(1, 1));
         limiter.WatchLag("group", ["orders"]);
-        void InMilliseconds() => limiter.WatchLag("group", [], TidegateLagUnit.Milliseconds, TimeSpan.FromSeconds(2));
+        Assert.Equal(TidegateStatus.Capacity, Setup.Fails(() => limiter.WatchLag("another", [])));
+        TidegateLimiter old = shared.CreateLimiter("payments", Setup.PerSecond(1, 1));
+        void InMilliseconds() => old.WatchLag("group", [], TidegateLagUnit.Milliseconds, TimeSpan.FromSeconds(2));
         Assert.Equal(TidegateStatus.Argument, Setup.Fails(InMilliseconds));
-        limiter.PauseOnLag(60_000, 10_000);
+        old.PauseOnLag(60_000, 10_000);
         InMilliseconds();
         Assert.Throws<ArgumentOutOfRangeException>(() => limiter.WatchLag("group", [], every: TimeSpan.FromSeconds(-1)));
         Assert.Equal(TidegateStatus.Argument, Setup.Fails(() => limiter.WatchLag("group", [], (TidegateLagUnit)7)));

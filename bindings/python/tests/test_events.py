@@ -49,11 +49,11 @@ def test_an_event_names_its_tier_and_is_plain_data(stopped):
 
 
 def test_events_that_nobody_takes_are_bounded_and_what_was_dropped_is_counted(stopped, clock):
-    key = stopped.limiter("breaker", Limit(1, burst=2, enforcement=CircuitBreaker(1, open_for=5))).key()
+    key = stopped.limiter("breaker", Limit(1, per=10**7, burst=2, enforcement=CircuitBreaker(1, open_for=5))).key()
     drain(key)
     for _ in range(2100):
         clock.advance(5)
-        assert not key.try_acquire(3)
+        assert not key.try_acquire()
     events = list(iter(lambda: stopped.next_event(0), None))
     assert len(events) == 4096 and sum(event.dropped for event in events) == 1 + 2 * 2100 - 4096
 

@@ -142,7 +142,10 @@ def test_a_lag_is_watched_also_before_kafka_answers_and_an_age_needs_something_t
     with tidegate.Runtime(alone(**{"storage": "kafka", "bootstrap.servers": "127.0.0.1:1"})) as runtime:
         limiter = runtime.limiter("x", Limit(5))
         limiter.watch_lag("group")
+        with pytest.raises(tidegate.CapacityError, match="another limiter"):
+            limiter.watch_lag("another")
+        old = runtime.limiter("old", Limit(5))
         with pytest.raises(tidegate.ArgumentError, match="pause_on_lag"):
-            limiter.watch_lag("group", unit=LagUnit.MS)
-        limiter.pause_on_lag(5000, 1000)
-        limiter.watch_lag("group", ["orders", "payments"], LagUnit.MS, every=0.5)
+            old.watch_lag("group", unit=LagUnit.MS)
+        old.pause_on_lag(5000, 1000)
+        old.watch_lag("group", ["orders", "payments"], LagUnit.MS, every=0.5)
