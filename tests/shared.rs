@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 use tidegate::runtime::decision::{DENIED, NEVER, PENDING};
 use tidegate::storage::memory::MemoryHub;
-use tidegate::{Basis, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Rule, Runtime, Tier};
+use tidegate::{Basis, Enforcement, HealthState, Key, Limit, Limiter, Nanos, Options, Outage, Rule, Runtime, Tier};
 
 /// Until then things that take milliseconds must have happened.
 const SOON: Duration = Duration::from_secs(10);
@@ -493,4 +493,16 @@ fn a_share_stands_still_with_its_consumers_lag_and_goes_on_with_it() {
     assert!(refused.into_iter().all(|decision| decision.status == DENIED), "a hundred permits were due");
     limiter.observe_lag(10).unwrap();
     until("the share refills again", || key.try_acquire(1).is_granted());
+}
+
+#[test]
+fn a_share_that_is_still_to_come_opens_no_breaker() {
+    let runtime = join(&MemoryHub::new(1), Duration::from_secs(15));
+    let breaker = Enforcement::CircuitBreaker { threshold: 1, open_for: Nanos::from_secs(3_600) };
+    let rule = Rule::from(Limit::token_bucket(1, Nanos::from_secs(3_600), 2).unwrap()).enforced(breaker);
+    let key = runtime.limiter("broken", rule).unwrap().key("").unwrap();
+    assert_eq!(key.try_acquire(1).basis(), Basis::NoShare);
+    until("a share, and it is asked", || key.try_acquire(1).is_granted());
+    until("used up", || !key.try_acquire(1).is_granted());
+    assert_eq!(key.try_acquire(1).basis(), Basis::Breaker, "a refusal with a share does");
 }

@@ -161,7 +161,6 @@ pub(super) fn create(
 /// That id, if the bucket must stay where it is.
 pub(super) fn stay(key: KeyId, now: Nanos) -> Option<KeyId> {
     get(key.index())?.with(key, |slot, cold| {
-        cold.rest(slot, now);
         cold.settle(slot, now);
         cold.id = slot.next_id(key.index());
         cold.owner.events().renamed(key, cold.id);
