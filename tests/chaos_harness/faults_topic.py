@@ -2,6 +2,7 @@
 it the promise (docs/internals/protocol.md, "Assumed").
 """
 import signal
+import time
 
 import wire
 from kinds import Hold, kind
@@ -11,6 +12,8 @@ CLAIMS = f"{TOPIC}-claims"
 PARTITIONS_MAX = 60
 # The topics are looked at every 30 s.
 NOTICED_S = 35
+# How often, and after which time, a partition's leader is asked for again.
+LEADER_TRIES, LEADER_AGAIN_S = 20, 1
 
 
 def broker(world, node):
@@ -30,14 +33,26 @@ def add_partitions(world, draw):
     world.find_partitions()
 
 
+def remove(world, partition):
+    """Removes what the partition holds. Who leads it may have been lost in an earlier fault, and be named still."""
+    for left in reversed(range(LEADER_TRIES)):
+        leader = world.kafka.leader(CLAIMS, partition)
+        try:
+            if leader:
+                wire.delete_records(*broker(world, leader), CLAIMS, [partition])
+                return
+        except OSError:
+            if not left:
+                raise
+        time.sleep(LEADER_AGAIN_S)
+
+
 @kind("remove-records", "everything read so far removed from the log, while one process is stopped", 30)
 def remove_records(world, draw):
-    kafka, (client,) = world.kafka, world.draw_clients(draw, 1)
+    (client,) = world.draw_clients(draw, 1)
     client.signal(signal.SIGSTOP)
     yield Hold(draw.uniform(0.5, 2) * world.ttl_s, to=[client], away=[client])
     for limit in world.limits:
-        leader = kafka.leader(CLAIMS, limit.partition)
-        if leader:
-            wire.delete_records(*broker(world, leader), CLAIMS, [limit.partition])
+        remove(world, limit.partition)
     client.signal(signal.SIGCONT)
     yield Hold(1, to=[client], away=[client])
