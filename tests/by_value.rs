@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where something is wrong")]
 
+mod common;
+
 use std::time::Duration;
 use tidegate::runtime::clock::ManualClock;
 use tidegate::runtime::decision::{DENIED, NEVER};
-use tidegate::{Config, ErrorKind, Limit, Limiter, Nanos, Runtime};
+use tidegate::{ErrorKind, Limit, Limiter, Nanos, Runtime};
 
 fn stopped(keys_max: &str) -> (ManualClock, Runtime, Limiter) {
-    let clock = ManualClock::default();
-    let mut config = Config::new();
-    config.set("keys.max", keys_max).unwrap();
-    let runtime = Runtime::open_with_clock(&config, &clock).unwrap();
+    let (clock, runtime) = common::stopped_with_room(keys_max);
     let limiter = runtime.limiter("test", Limit::token_bucket(10, Nanos::from_secs(1), 5).unwrap()).unwrap();
     (clock, runtime, limiter)
 }

@@ -4,17 +4,13 @@
 
 mod common;
 
-use common::{drain, limit, stopped, stopped_limiter};
+use common::{drain, events, limit, stopped, stopped_limiter, stopped_with_room};
 use std::time::{Duration, Instant};
 use tidegate::runtime::decision::{DENIED, NEVER, OK, TIMED_OUT};
 use tidegate::runtime::EVENTS_MAX;
 use tidegate::{Basis, Enforcement, EventKind, Limit, Nanos, Rule, Runtime, Tier};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn events(runtime: &Runtime) -> Vec<EventKind> {
-    std::iter::from_fn(|| runtime.next_event(Duration::ZERO)).map(|event| event.kind).collect()
-}
 
 fn breaker(threshold: u32) -> Rule {
     let open_for = Nanos::from_secs(5);
@@ -114,10 +110,7 @@ fn requests_for_more_than_there_can_be_open_no_breaker_and_press_nobody() {
 
 #[test]
 fn refusals_that_were_counted_make_no_value_stay_for_ever() {
-    let clock = tidegate::runtime::clock::ManualClock::default();
-    let mut config = tidegate::Config::new();
-    config.set("keys.max", "64").unwrap();
-    let runtime = Runtime::open_with_clock(&config, &clock).unwrap();
+    let (clock, runtime) = stopped_with_room("64");
     let limiter = runtime.limiter("test", breaker(3)).unwrap();
     for round in 0..10 {
         for value in 0..64 {

@@ -4,16 +4,12 @@
 
 mod common;
 
-use common::{drain, limit, stopped, stopped_limiter};
+use common::{drain, events, limit, stopped, stopped_limiter};
 use std::time::Duration;
 use tidegate::runtime::decision::DENIED;
 use tidegate::{Adaptive, ErrorKind, EventKind, LagUnit, Limit, Nanos, Runtime, Tier};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn events(runtime: &Runtime) -> Vec<EventKind> {
-    std::iter::from_fn(|| runtime.next_event(Duration::ZERO)).map(|event| event.kind).collect()
-}
 
 #[test]
 fn nothing_refills_while_the_lag_is_too_great_and_the_time_is_not_made_up_for() {

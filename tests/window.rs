@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{drain, limit, stopped, stopped_limiter};
+use common::{drain, limit, stopped, stopped_limiter, stopped_with_room};
 use std::time::Duration;
 use tidegate::runtime::acquire::try_acquire;
 use tidegate::runtime::decision::{DENIED, NEVER, OK, PENDING};
@@ -69,10 +69,7 @@ fn a_key_that_was_given_back_is_out_of_date_although_its_window_is_remembered() 
 
 #[test]
 fn windows_that_are_empty_again_make_room_for_other_values() {
-    let clock = tidegate::runtime::clock::ManualClock::default();
-    let mut config = tidegate::Config::new();
-    config.set("keys.max", "64").unwrap();
-    let runtime = tidegate::Runtime::open_with_clock(&config, &clock).unwrap();
+    let (clock, runtime) = stopped_with_room("64");
     let limiter = runtime.limiter("test", per_minute(1)).unwrap();
     for round in 0..20 {
         for value in 0..64 {

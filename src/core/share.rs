@@ -27,9 +27,7 @@ impl Share {
         // Rate is in 1e-12 micro-permits per nanosecond.
         Refill { num: self.rate.0, den: 1_000_000_000_000 / (DRIFT_DEN - 1) * DRIFT_DEN + DRIFT_DEN }
     }
-}
 
-impl Share {
     /// Gives a settled bucket this share, at `ppm` of its pace, and returns what stood above its burst.
     ///
     /// Clocks show whole nanoseconds: between two readings almost one less may have passed. So the first nanosecond refills

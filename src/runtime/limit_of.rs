@@ -3,7 +3,7 @@
 use super::keys::{Keys, Stripe};
 use super::rule::Rule;
 use super::slot;
-use crate::core::enforcement::Enforcement;
+use crate::core::enforcement::{Enforcement, Guard};
 use crate::core::fold::LimitNumbers;
 use crate::core::limit::{Kind, Limit, Outage};
 use crate::core::pace::{scaled, Pace, FULL};
@@ -98,8 +98,8 @@ impl LimitOf {
 
     /// Whether a decision needs nothing but a local bucket.
     pub(super) fn is_plain(&self) -> bool {
-        let refuses = matches!(self.enforcement, Enforcement::HardLimit | Enforcement::Throttling { .. });
-        self.alone && self.configured.kind() == Kind::TokenBucket && refuses && !self.shadow
+        let is_bucket = self.alone && self.configured.kind() == Kind::TokenBucket;
+        is_bucket && !self.shadow && !Guard::remembers(&self.enforcement)
     }
 
     /// The longest that a request may be delayed, if it is to be delayed at all.

@@ -5,7 +5,7 @@ use super::decide::TIERS_MAX;
 use super::decision::Decision;
 use super::inner::Inner;
 use super::limit_of::LimitOf;
-use super::pacing::Watches;
+use super::pacing::Watched;
 use super::path;
 use super::rule::Rule;
 use super::slot::KeyId;
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub struct Limiter {
     inner: Arc<Inner>,
     tiers: Vec<InForce>,
-    watches: Watches,
+    watched: Watched,
 }
 
 impl Limiter {
@@ -47,7 +47,7 @@ impl Limiter {
             return Err(Error::new(ErrorKind::Closed, super::inner::CLOSED));
         }
         tiers.iter().for_each(|tier| tier.limit.join());
-        Ok(Limiter { inner: inner.clone(), tiers, watches: Watches::default() })
+        Ok(Limiter { inner: inner.clone(), tiers, watched: Watched::default() })
     }
 
     /// The key of a scope value: each value has a bucket of its own. Resolve once, then decide with it. With several tiers
@@ -129,8 +129,8 @@ impl Limiter {
         &self.inner
     }
 
-    pub(super) fn watches(&self) -> &Watches {
-        &self.watches
+    pub(super) fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     pub(super) fn limits(&self) -> impl Iterator<Item = &Arc<LimitOf>> {
@@ -187,7 +187,7 @@ impl Limiter {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        self.watches.end(&self.inner, self.name());
+        self.watched.end(&self.inner, self.name());
         self.end_pace();
         self.inner.leave(DROP_TIMEOUT);
     }

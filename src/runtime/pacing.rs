@@ -12,9 +12,6 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Watches of one limiter: of two, neither's lag would be the limit's.
-const WATCHES_MAX: usize = 1;
-
 /// What a lag is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LagUnit {
@@ -24,29 +21,28 @@ pub enum LagUnit {
     Milliseconds,
 }
 
-/// The watches of a limiter: they end with it.
+/// The watch of a limiter, which ends with it. One: of two, neither's lag would be the limit's.
 #[derive(Default)]
-pub(super) struct Watches(Mutex<Vec<LagGuard>>);
+pub(super) struct Watched(Mutex<Option<LagGuard>>);
 
-impl Watches {
-    /// Ends them, and what was said of the limiter `name`.
+impl Watched {
+    /// Ends it, and what was said of the limiter `name`.
     pub(super) fn end(&self, inner: &Inner, name: &str) {
         if inner.is_of_another_process() {
-            // Their threads exist only in the parent, and this lock may be held for ever; the guards know that.
+            // Its thread exists only in the parent, and this lock may be held for ever; the guard knows that.
             return;
         }
-        let watches = std::mem::take(&mut *self.0.lock());
-        if watches.is_empty() {
-            return;
+        let watch = self.0.lock().take();
+        if watch.is_some() {
+            drop(watch);
+            inner.hear_of_lag(name, None);
         }
-        drop(watches);
-        inner.hear_of_lag(name, None);
     }
 }
 
-impl fmt::Debug for Watches {
+impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} watches", self.0.lock().len())
+        f.write_str(if self.0.lock().is_some() { "watched" } else { "not watched" })
     }
 }
 
@@ -100,8 +96,8 @@ impl Limiter {
             LagUnit::Records => Vec::new(),
             LagUnit::Milliseconds => self.ages()?,
         };
-        let mut watches = self.watches().0.lock();
-        if watches.len() >= WATCHES_MAX {
+        let mut place = self.watched().0.lock();
+        if place.is_some() {
             let text = "the limiter watches a group already; make another limiter, or measure the lags yourself and tell it the largest";
             return Err(Error::new(ErrorKind::Capacity, text));
         }
@@ -110,7 +106,7 @@ impl Limiter {
         let watch = Watch { group: group.to_owned(), topics, every, older_than };
         let limits: Vec<Arc<LimitOf>> = self.limits().cloned().collect();
         let (name, inner) = (self.name().to_owned(), Arc::downgrade(inner));
-        watches.push(source.watch(watch, Box::new(move |lag| heard(&inner, &limits, &name, unit, &ages, lag)))?);
+        *place = Some(source.watch(watch, Box::new(move |lag| heard(&inner, &limits, &name, unit, &ages, lag)))?);
         Ok(())
     }
 

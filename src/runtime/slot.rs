@@ -223,6 +223,11 @@ impl Slot {
         (now < dry && self.flagged.load(Ordering::Relaxed)).then_some(dry)
     }
 
+    /// What was foreseen, that nothing comes before some tick, does not hold any more.
+    fn forget_foreseen(&self) {
+        self.dry_until.store(0, Ordering::Release);
+    }
+
     /// Puts back what was just taken, as if it had not been: unless the bucket was settled after `settlements` was read,
     /// which counted it as spent.
     #[cold]
@@ -300,7 +305,8 @@ impl Cold {
     }
 
     /// Ends the hold of `amount` since `stamp`, of which `spent` was used: the rest comes back, or what is beyond is owed.
-    pub(super) fn end_hold(&mut self, amount: Tokens, spent: Tokens, stamp: Stamp) {
+    pub(super) fn end_hold(&mut self, slot: &Slot, amount: Tokens, spent: Tokens, stamp: Stamp) {
+        slot.forget_foreseen();
         let back = self.meter.end_hold(amount, spent, stamp);
         self.granted = self.granted.saturating_sub(back.whole());
         self.asked = self.asked - back;
@@ -316,7 +322,7 @@ impl Cold {
         self.settled(slot, now, |cold| {
             if limit.alone {
                 cold.share = Share { rate: limit.rate(), burst: limit.burst() };
-                slot.dry_until.store(0, Ordering::Release);
+                slot.forget_foreseen();
                 cold.meter.follow(&limit.local(), limit.ppm());
             } else {
                 cold.reshape(slot, cold.share);
@@ -325,11 +331,10 @@ impl Cold {
         self.waiters.call_first();
     }
 
-    /// Gives the settled bucket another share, and returns what stood above its burst. What was foreseen of the old one,
-    /// that nothing comes before some tick, does not hold any more.
+    /// Gives the settled bucket another share, and returns what stood above its burst.
     pub(super) fn reshape(&mut self, slot: &Slot, share: Share) -> Tokens {
         self.share = share;
-        slot.dry_until.store(0, Ordering::Release);
+        slot.forget_foreseen();
         self.meter.take_on(share, self.limit.ppm())
     }
 

@@ -66,9 +66,7 @@ impl Hold {
     fn end(&self, site: &mut Site<'_>, used: u64) {
         for (tier, (at, since)) in site.each().zip(self.since).enumerate() {
             if self.tiers >> tier & 1 == 1 {
-                at.cold.end_hold(at.amount, at.cost(used), since);
-                // What was foreseen, that nothing comes before some tick, did not know of this.
-                at.slot.dry_until.store(0, Ordering::Release);
+                at.cold.end_hold(at.slot, at.amount, at.cost(used), since);
             }
         }
     }

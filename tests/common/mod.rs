@@ -2,8 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::time::Duration;
 use tidegate::runtime::clock::ManualClock;
-use tidegate::{Config, Key, Limit, Limiter, Nanos, Rule, Runtime};
+use tidegate::{Config, EventKind, Key, Limit, Limiter, Nanos, Rule, Runtime};
 
 /// So many permits a second.
 pub fn limit(permits: u64, burst: u64) -> Limit {
@@ -15,6 +16,20 @@ pub fn stopped() -> (ManualClock, Runtime) {
     let clock = ManualClock::default();
     let runtime = Runtime::open_with_clock(&Config::new(), &clock).unwrap();
     (clock, runtime)
+}
+
+/// The same with room for so many keys.
+pub fn stopped_with_room(keys_max: &str) -> (ManualClock, Runtime) {
+    let clock = ManualClock::default();
+    let mut config = Config::new();
+    config.set("keys.max", keys_max).unwrap();
+    let runtime = Runtime::open_with_clock(&config, &clock).unwrap();
+    (clock, runtime)
+}
+
+/// The events that are there.
+pub fn events(runtime: &Runtime) -> Vec<EventKind> {
+    std::iter::from_fn(|| runtime.next_event(Duration::ZERO)).map(|event| event.kind).collect()
 }
 
 /// A limiter of this rule in such a runtime.
