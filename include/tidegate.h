@@ -720,13 +720,18 @@ tidegate_status_t tidegate_limiter_observe_outcome(tidegate_limiter_t *limiter,
                                                    int32_t is_overloaded,
                                                    tidegate_error_t **error_out);
 
-// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
-// while somebody waits here, or with a grant that finds half of the burst: a source that pauses under pressure should wait here for its end.
-// Blocks the calling thread only. Free the event.
+// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is
+// given out once; of those that nobody takes the newest 4096 are kept. Pressure ends while somebody waits here, or with a
+// grant that finds half of the burst: a source that pauses under pressure should wait here for its end. Blocks the calling
+// thread only; tidegate_runtime_wake() ends the wait. Free the event.
 tidegate_status_t tidegate_runtime_next_event(const tidegate_runtime_t *runtime,
                                               uint64_t timeout_ns,
                                               tidegate_event_t **event_out,
                                               tidegate_error_t **error_out);
+
+// Lets every call of tidegate_runtime_next_event() that waits answer TIDEGATE_TIMED_OUT at once; where none waits, the next
+// one does. For who wants to end a thread that waits there before the runtime is closed. From any thread.
+tidegate_status_t tidegate_runtime_wake(const tidegate_runtime_t *runtime);
 
 // TIDEGATE_EVENT_*; 0 for NULL.
 uint32_t tidegate_event_kind(const tidegate_event_t *event);

@@ -218,6 +218,9 @@ class Runtime {
                  tidegate_event_dropped(raw)};
   }
 
+  // Lets every next_event() that waits return at once, or the next one where none waits.
+  void wake() const { detail::check(tidegate_runtime_wake(handle_.get())); }
+
   tidegate_runtime_t *get() const noexcept { return handle_.get(); }
 
  private:

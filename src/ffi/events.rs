@@ -4,7 +4,7 @@ use super::boundary::{answer, boundary, bug, drop_handle, output, own_runtime};
 use super::error::tidegate_error_t;
 use super::runtime::tidegate_runtime_t;
 use super::status::{tidegate_status_t, TIDEGATE_OK, TIDEGATE_TIMED_OUT};
-use crate::{Event, EventKind};
+use crate::{Event, EventKind, Runtime};
 use std::ffi::{c_char, CString};
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ pub struct tidegate_event_t {
     value: CString,
 }
 
-/// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is given out once; of those that nobody takes the newest 4096 are kept. Pressure ends
-/// while somebody waits here, or with a grant that finds half of the burst: a source that pauses under pressure should wait here for its end.
-/// Blocks the calling thread only. Free the event.
+/// The next event of a runtime's limits, waited for up to `timeout_ns`; TIDEGATE_TIMED_OUT when there is none. Each event is
+/// given out once; of those that nobody takes the newest 4096 are kept. Pressure ends while somebody waits here, or with a
+/// grant that finds half of the burst: a source that pauses under pressure should wait here for its end. Blocks the calling
+/// thread only; tidegate_runtime_wake() ends the wait. Free the event.
 ///
 /// # Safety
 /// Pointers are NULL or valid for what they are said to be.
@@ -61,6 +62,19 @@ pub unsafe extern "C" fn tidegate_runtime_next_event(
         TIDEGATE_OK => status,
         failed => failed,
     }
+}
+
+/// Lets every call of tidegate_runtime_next_event() that waits answer TIDEGATE_TIMED_OUT at once; where none waits, the next
+/// one does. For who wants to end a thread that waits there before the runtime is closed. From any thread.
+///
+/// # Safety
+/// `runtime` is NULL or came from this library and was not given back.
+#[no_mangle]
+pub unsafe extern "C" fn tidegate_runtime_wake(runtime: *const tidegate_runtime_t) -> tidegate_status_t {
+    // SAFETY: as promised by the caller.
+    let wake = || unsafe { own_runtime(runtime) }.map(Runtime::wake);
+    // SAFETY: no error is wanted.
+    unsafe { answer(boundary!(Err(bug()), { wake() }), std::ptr::null_mut()) }
 }
 
 /// TIDEGATE_EVENT_*; 0 for NULL.

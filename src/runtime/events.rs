@@ -77,6 +77,20 @@ struct Queue {
     events: VecDeque<Event>,
     dropped: u64,
     closed: bool,
+    /// Calls that wait.
+    waiting: usize,
+    /// How often those who wait were woken.
+    woken: u64,
+    /// Somebody woke who was still to come.
+    wake_next: bool,
+}
+
+impl Queue {
+    /// What a call that began when `woken` stood at this finds without waiting: an event, or that it shall not wait.
+    fn poll(&mut self, woken: u64) -> Option<Option<Event>> {
+        let event = self.events.pop_front();
+        (event.is_some() || self.closed || self.woken != woken || std::mem::take(&mut self.wake_next)).then_some(event)
+    }
 }
 
 impl Events {
@@ -120,23 +134,37 @@ impl Events {
         self.bell.notify_all();
     }
 
+    /// Ends the waits that there are; where nobody waits, the next call does not.
+    pub(super) fn wake(&self) {
+        let mut queue = self.queue.lock();
+        queue.wake_next = queue.waiting == 0;
+        queue.woken = queue.woken.wrapping_add(1);
+        self.bell.notify_all();
+    }
+
     /// The next event, waited for up to `timeout`. `now` is the runtime's clock.
     pub(super) fn next(&self, timeout: Duration, now: impl Fn() -> Nanos) -> Option<Event> {
         let deadline = Instant::now().checked_add(timeout);
+        let woken = self.queue.lock().woken;
         loop {
+            // What is there goes first: there may be many keys to look after.
+            if let Some(found) = self.queue.lock().poll(woken) {
+                return found;
+            }
             let look_again = self.look_after_pressed(now());
             let mut queue = self.queue.lock();
-            if let Some(event) = queue.events.pop_front() {
-                return Some(event);
+            if let Some(found) = queue.poll(woken) {
+                return found;
             }
             let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_zero() || queue.closed {
+            if left.is_zero() {
                 return None;
             }
             // Somebody may come under pressure meanwhile, which rings.
             let nap = look_again.map_or(left, |nap| left.min(Duration::from_nanos(nap.0)));
+            queue.waiting += 1;
             queue = self.bell.wait_for(queue, nap.min(Duration::from_secs(3_600)));
-            drop(queue);
+            queue.waiting -= 1;
         }
     }
 
@@ -161,4 +189,39 @@ impl Events {
 /// A limit that stands still, or no more.
 pub(super) fn paused(events: &Events, limit: &Arc<LimitOf>, paused: bool) {
     events.push(if paused { EventKind::Paused } else { EventKind::Resumed }, limit, "");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn next(events: &Events, timeout: Duration) -> Option<Event> {
+        events.next(timeout, || Nanos::ZERO)
+    }
+
+    #[test]
+    fn a_wake_ends_every_wait_there_is() {
+        let events = Events::default();
+        std::thread::scope(|scope| {
+            let waits = [(); 2].map(|()| scope.spawn(|| next(&events, LONG)));
+            while events.queue.lock().waiting < 2 {
+                std::thread::yield_now();
+            }
+            events.wake();
+            assert!(waits.into_iter().all(|wait| wait.join().unwrap().is_none()));
+        });
+        assert!(!events.queue.lock().wake_next, "it was for those who waited");
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_ends_that_one_wait_and_no_other() {
+        let events = Events::default();
+        events.wake();
+        let began = Instant::now();
+        assert_eq!(next(&events, LONG), None);
+        assert!(began.elapsed() < LONG);
+        assert!(events.queue.lock().poll(1).is_none(), "the second would wait");
+    }
 }

@@ -532,6 +532,11 @@ impl Inner {
         Ok(next)
     }
 
+    /// Ends the waits for events.
+    pub(super) fn wake(&self) {
+        self.events.wake();
+    }
+
     /// What the driver last reported.
     pub(super) fn report(&self) -> Report {
         let link = self.link.as_ref().filter(|_| !self.is_of_another_process());

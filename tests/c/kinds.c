@@ -92,6 +92,17 @@ TEST(pressure_names_its_limit_and_ends_for_who_waits_for_it) {
   close_stopped(gate);
 }
 
+TEST(a_wait_for_events_that_is_woken_ends_without_one_and_the_next_wait_does_not) {
+  struct gate gate = open_stopped(per_second(10, 10));
+  tidegate_event_t *event = NULL;
+  CHECK_IS(tidegate_runtime_wake(gate.runtime), TIDEGATE_OK);
+  CHECK_IS(tidegate_runtime_next_event(gate.runtime, UINT64_MAX, &event, NULL), TIDEGATE_TIMED_OUT);
+  CHECK_IS(tidegate_runtime_next_event(gate.runtime, 1000, &event, NULL), TIDEGATE_TIMED_OUT);
+  CHECK(event == NULL);
+  CHECK_IS(tidegate_runtime_wake(NULL), TIDEGATE_E_ARGUMENT);
+  close_stopped(gate);
+}
+
 TEST(throttling_refuses_at_once_what_would_wait_too_long) {
   tidegate_limit_t limit = per_second(10, 10);
   limit.enforcement = TIDEGATE_ENFORCE_THROTTLING;

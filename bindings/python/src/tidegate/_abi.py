@@ -126,6 +126,7 @@ runtime_health = _function("runtime_health", c_int32, c_void_p, POINTER(c_int32)
 runtime_metrics = _function("runtime_metrics", c_int32, c_void_p, POINTER(Metrics), _out)
 runtime_snapshot = _function("runtime_snapshot", c_int32, c_void_p, _out, _out)
 runtime_next_event = _function("runtime_next_event", c_int32, c_void_p, c_uint64, _out, _out)
+runtime_wake = _function("runtime_wake", c_int32, c_void_p)
 
 event_kind = _function("event_kind", c_uint32, c_void_p)
 event_limiter = _function("event_limiter", c_char_p, c_void_p)

@@ -9,11 +9,12 @@ from . import _abi
 from ._enums import EventKind, Status
 from ._native import Handle, call
 
-# How long a thread is in the library at once. The library wakes nobody who waits there when the runtime is closed: the
-# handle that it waits with must be idle for that. So it comes back now and then, and the main thread for signals, too.
-_NAP_NS = 100 * 10**6
-# How long closing waits for those threads to leave. Beyond, the last of them closes.
+# How long the main thread may be away before Python's signal handlers run, which only it does.
+_SIGNALS_NS = 250 * 10**6
+# How long closing waits for threads that listen to leave, and how soon it wakes again who was just on the way to listen.
+# Beyond, the last of them closes.
 _LEAVE_S = 1.0
+_WAKE_AGAIN_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Listeners:
     def next(self, timeout_ns: int) -> Optional[Event]:
         deadline = time.monotonic_ns() + timeout_ns
         me = (threading.get_ident(), threading.Event())
+        longest = _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
         # Before the look at `_closing`: either it is seen here, or this thread by the one that closes.
         self._present.add(me)
         try:
@@ -62,12 +64,13 @@ class Listeners:
                 with self._handle.use() as runtime:
                     if self._closing:
                         self._handle.refuse()
-                    status = call(_abi.runtime_next_event, runtime, min(timeout_ns, _NAP_NS), byref(pointer))
+                    status = call(_abi.runtime_next_event, runtime, min(timeout_ns, longest), byref(pointer))
                 if status == Status.OK:
                     return Event._of(pointer)
-                if timeout_ns <= _NAP_NS:
+                # Nothing came in time, or somebody was woken who closes: who else waits goes on.
+                timeout_ns = deadline - time.monotonic_ns()
+                if timeout_ns <= 0:
                     return None
-                timeout_ns = max(deadline - time.monotonic_ns(), 0)
         finally:
             self._present.discard(me)
             me[1].set()
@@ -75,7 +78,11 @@ class Listeners:
     def leave(self) -> None:
         """Sends them away, and waits until they have left."""
         self._closing = True
+        deadline = time.monotonic() + _LEAVE_S
         for thread, has_left in list(self._present):
             # A signal handler of a thread that listens cannot wait for itself.
-            if thread != threading.get_ident():
-                has_left.wait(_LEAVE_S)
+            while thread != threading.get_ident() and time.monotonic() < deadline:
+                with self._handle.use() as runtime:
+                    _abi.runtime_wake(runtime)
+                if has_left.wait(_WAKE_AGAIN_S):
+                    break
