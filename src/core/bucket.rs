@@ -38,6 +38,28 @@ pub struct Saved {
     pub carry: u64,
     /// When it was settled last.
     pub settled: Nanos,
+    /// What left since, at unknown moments.
+    pub spent: Tokens,
+}
+
+impl Saved {
+    /// Takes `amount` of a bucket with this cap without asking for the time; what is left. `None` where it must be settled for
+    /// that, as for more than [`credit`].
+    #[inline]
+    pub fn spend(&mut self, amount: Tokens, cap: Tokens) -> Option<Tokens> {
+        let spent = self.spent.plus(amount);
+        (spent <= credit(self.level, cap)).then(|| {
+            self.spent = spent;
+            self.level - spent
+        })
+    }
+}
+
+/// What of `level` may be spent before a bucket must be settled. What leaves counts when it is settled, as if it all left
+/// then: what would have refilled meanwhile, and found no room, is lost. So at most a sixteenth of the cap, by which a
+/// bucket that is used without a pause can be too low; a bucket too small for that is settled for each permit.
+pub fn credit(level: Tokens, cap: Tokens) -> Tokens {
+    level.min(Tokens(cap.0 / 16).max(Tokens::permits(1)))
 }
 
 /// Level, cap and refill of one token bucket.
@@ -71,12 +93,15 @@ impl Bucket {
     pub fn save(&self) -> Saved {
         let owed = u128::from(self.owed.0) * u128::from(self.refill.den);
         let debt = Nanos(clamp(owed.div_ceil(u128::from(self.refill.num.max(1)))));
-        Saved { level: self.level, carry: self.carry, settled: self.settled.plus(debt) }
+        Saved { level: self.level, carry: self.carry, settled: self.settled.plus(debt), spent: Tokens::ZERO }
     }
 
-    /// The bucket that was saved, with the cap and refill that it had.
-    pub fn restore(saved: Saved, cap: Tokens, refill: Refill) -> Bucket {
-        Bucket { level: saved.level.min(cap), carry: saved.carry, ..Bucket::full(cap, refill, saved.settled) }
+    /// The bucket that was saved, with the cap and refill that it had, as it is now.
+    pub fn restore(saved: Saved, cap: Tokens, refill: Refill, now: Nanos) -> Bucket {
+        let full = Bucket::full(cap, refill, saved.settled);
+        let mut bucket = Bucket { level: saved.level.min(cap), carry: saved.carry, ..full };
+        bucket.settle(now, saved.spent);
+        bucket
     }
 
     /// Mints up to `now`, then takes out `spent`, which left since the last settlement. A `now` before the
@@ -293,12 +318,26 @@ mod tests {
         let mut bucket = Bucket::full(cap, refill, Nanos(0));
         bucket.overdraw(Tokens::permits(13));
         assert_eq!(bucket.wait_for(Tokens::permits(1)), Some(Nanos(4 * SECOND)));
-        let mut kept = Bucket::restore(bucket.save(), cap, refill);
+        let mut kept = Bucket::restore(bucket.save(), cap, refill, Nanos(0));
         for bucket in [&mut bucket, &mut kept] {
             assert!(!bucket.is_full());
             bucket.settle(Nanos(5 * SECOND), Tokens::ZERO);
             assert_eq!(bucket.level(), Tokens::permits(2));
         }
+    }
+
+    #[test]
+    fn what_is_spent_without_a_clock_is_never_more_than_was_there_and_counts_at_the_next_settlement() {
+        let (cap, refill) = (Tokens::permits(160), per_second(16));
+        let mut kept = Bucket::full(cap, refill, Nanos(0)).save();
+        assert_eq!(kept.spend(Tokens::permits(4), cap), Some(Tokens::permits(156)));
+        assert_eq!(kept.spend(Tokens::permits(6), cap), Some(Tokens::permits(150)));
+        assert_eq!(kept.spend(Tokens(1), cap), None, "a sixteenth is spent: settle it");
+        let settled = Bucket::restore(kept, cap, refill, Nanos(10 * SECOND));
+        assert_eq!(settled.level(), Tokens::permits(150), "as if all left in the last moment");
+        assert_eq!(Bucket::restore(settled.save(), cap, refill, Nanos(11 * SECOND)).level(), cap);
+        let mut poor = Bucket::empty(cap, refill, Nanos(0)).save();
+        assert_eq!(poor.spend(Tokens::permits(1), cap), None);
     }
 
     #[test]

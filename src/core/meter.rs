@@ -3,7 +3,7 @@
 //! A share of a limit is always a bucket. A window is for a process that has its limit alone; it follows a clock of its own,
 //! which a [`pace`](super::pace) below full slows down: while a limit is paused, nothing leaves the window.
 
-use super::bucket::{Bucket, Saved};
+use super::bucket::{credit, Bucket, Saved};
 use super::limit::{Kind, Limit};
 use super::pace::{scaled, FULL};
 use super::share::Share;
@@ -86,7 +86,7 @@ impl Meter {
     /// What may be spent without asking, and is counted at the next settlement. A window wants to know each moment.
     pub fn credit(&self) -> Tokens {
         match self {
-            Meter::Bucket(bucket) => bucket.level(),
+            Meter::Bucket(bucket) => credit(bucket.level(), bucket.cap()),
             Meter::Window(_) => Tokens::ZERO,
         }
     }

@@ -30,6 +30,7 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
         let word = match slot.take_credit(id.tag(), permits * PERMIT) {
             Ok(left) => {
                 if let Some(out) = out {
+                    let left = left + slot.beyond.load(Ordering::Relaxed);
                     *out = Decision::granted(left / PERMIT, validity.basis());
                 }
                 return decision::OK;

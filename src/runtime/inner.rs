@@ -260,9 +260,7 @@ impl Inner {
         let known = limits.get(&place);
         if let Some(known) = known.filter(|known| !known.is_open() && !known.is(rule, self.outage)) {
             // What is only remembered, and over by now, is no reason to refuse other numbers.
-            for _ in 0..2 {
-                known.keys().each().for_each(|mut stripe| self.sweep(&mut stripe));
-            }
+            (0..2).for_each(|_| self.sweep_all(known));
         }
         if let Some(known) = known.filter(|known| known.is(rule, self.outage)) {
             return Ok(known.clone());
@@ -369,6 +367,11 @@ impl Inner {
                 self.sweep(&mut stripe);
             }
         }
+    }
+
+    /// Sweeps all stripes of a limit, one after the other.
+    pub(super) fn sweep_all(&self, limit: &LimitOf) {
+        limit.keys().each().for_each(|mut stripe| self.sweep(&mut stripe));
     }
 
     fn sweep(&self, stripe: &mut Stripe) {
@@ -559,7 +562,10 @@ fn local_meter(limit: &LimitOf, stripe: &Stripe, saved: Option<Saved>, now: Nano
         (Kind::SlidingWindow, saved) => {
             let mut meter = Meter::alone(&numbers, limit.ppm(), now);
             // Of the time when the limiter was a bucket: what is missing counts as taken now.
-            meter.settle(now, saved.map_or(Tokens::ZERO, |saved| stripe.burst - saved.level));
+            meter.settle(
+                now,
+                saved.map_or(Tokens::ZERO, |saved| stripe.burst - stripe.bucket(Some(saved), now).level()),
+            );
             meter
         }
         (Kind::TokenBucket, saved) => Meter::Bucket(stripe.bucket(saved, now)),

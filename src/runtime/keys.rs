@@ -1,17 +1,17 @@
 //! The buckets of one limit in this process: those that are live, and what must be remembered of local ones that are not.
 //!
-//! A table in stripes, each with its own lock. A live bucket stands in a slot and is named by a key; an idle one is 24
-//! bytes here: a limit that this process alone has must not be full again because its key was given back. An idle bucket
+//! A table in stripes, each with its own lock. A live bucket stands in a slot and is named by a key; an idle one is 48
+//! bytes here, with its name: a limit that this process alone has must not be full again because its key was given back. An idle bucket
 //! that is full is as good as none: such are dropped before a stripe grows, and so are live ones that nobody holds and
 //! nobody used since the last time. Only a stripe is swept at a time.
 
 use super::slot::KeyId;
+use super::table::{Entry, Table};
 use crate::core::bucket::{Bucket, Refill, Saved};
 use crate::core::placement::BucketId;
 use crate::core::units::{Nanos, Tokens};
 use crate::lock::{Mutex, MutexGuard};
-use std::collections::hash_map::{Entry, HashMap, RandomState};
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
@@ -26,7 +26,7 @@ pub(super) struct Keys {
 /// A part of them.
 #[derive(Debug)]
 pub(super) struct Stripe {
-    places: HashMap<Id, Packed, Scatter>,
+    places: Table<Packed, Scatter>,
     /// Of the limit, as far as it is local.
     pub(super) burst: Tokens,
     pub(super) refill: Refill,
@@ -109,36 +109,36 @@ impl Keys {
 
     /// Whether something must be remembered.
     pub(super) fn is_empty(&self) -> bool {
-        self.each().all(|stripe| stripe.places.is_empty())
+        self.each().all(|stripe| stripe.places.len() == 0)
     }
 }
 
 impl Stripe {
     fn new(burst: Tokens, refill: Refill) -> Stripe {
-        Stripe { places: HashMap::default(), burst, refill, granted: 0, refused: 0 }
+        Stripe { places: Table::default(), burst, refill, granted: 0, refused: 0 }
     }
 
     pub(super) fn get(&self, bucket: BucketId) -> Option<Place> {
-        self.places.get(&Id::of(bucket)).map(|packed| packed.place())
+        self.places.get(Id::of(bucket)).map(|packed| packed.place())
     }
 
     /// Puts a bucket somewhere else, or there for the first time.
     pub(super) fn set(&mut self, bucket: BucketId, place: Place) {
-        self.places.insert(Id::of(bucket), Packed::of(place));
+        self.places.insert(Packed::of(Id::of(bucket), place));
     }
 
     pub(super) fn remove(&mut self, bucket: BucketId) {
-        self.places.remove(&Id::of(bucket));
+        self.places.remove(Id::of(bucket));
     }
 
     /// Takes all out.
     pub(super) fn drain(&mut self) -> Vec<Place> {
-        std::mem::take(&mut self.places).into_values().map(|packed| packed.place()).collect()
+        std::mem::take(&mut self.places).iter().map(|packed| packed.place()).collect()
     }
 
     /// The live keys.
     pub(super) fn live(&self) -> impl Iterator<Item = KeyId> + '_ {
-        self.places.values().filter_map(|packed| match packed.place() {
+        self.places.iter().filter_map(|packed| match packed.place() {
             Place::Live { key, .. } => Some(key),
             Place::Idle(_) => None,
         })
@@ -146,10 +146,10 @@ impl Stripe {
 
     /// Gives a live bucket back once; true when that was the last time.
     pub(super) fn give_back(&mut self, bucket: BucketId, key: KeyId) -> bool {
-        let Entry::Occupied(mut held) = self.places.entry(Id::of(bucket)) else { return false };
-        match held.get().place() {
+        let Some(held) = self.places.get_mut(Id::of(bucket)) else { return false };
+        match held.place() {
             Place::Live { key: live, times, used } if live == key && times > 0 => {
-                held.insert(Packed::of(Place::Live { key, times: times - 1, used }));
+                held.put(Place::Live { key, times: times - 1, used });
                 times == 1
             }
             _ => false,
@@ -159,18 +159,28 @@ impl Stripe {
     /// The bucket that was kept here, or a new one.
     pub(super) fn bucket(&self, saved: Option<Saved>, now: Nanos) -> Bucket {
         match saved {
-            Some(saved) => Bucket::restore(saved, self.burst, self.refill),
+            Some(saved) => Bucket::restore(saved, self.burst, self.refill, now),
             None => Bucket::full(self.burst, self.refill, now),
         }
     }
 
+    /// Takes `amount` from a bucket that is idle here without asking for the time: what is left; `None` where the bucket is
+    /// not here, or must be settled for that.
+    pub(super) fn spend(&mut self, bucket: BucketId, amount: Tokens) -> Option<Tokens> {
+        let packed = self.places.get_mut(Id::of(bucket))?;
+        let Place::Idle(mut saved) = packed.place() else { return None };
+        let left = saved.spend(amount, self.burst)?;
+        packed.put(Place::Idle(saved));
+        Some(left)
+    }
+
     /// Runs `act` on a bucket that is idle here, settled; `None` when it is not here.
     pub(super) fn idle<T>(&mut self, bucket: BucketId, now: Nanos, act: impl FnOnce(&mut Bucket) -> T) -> Option<T> {
-        let packed = self.places.get_mut(&Id::of(bucket))?;
+        let packed = self.places.get_mut(Id::of(bucket))?;
         let Place::Idle(saved) = packed.place() else { return None };
-        let mut bucket = settled(saved, self.burst, self.refill, now);
+        let mut bucket = Bucket::restore(saved, self.burst, self.refill, now);
         let result = act(&mut bucket);
-        *packed = Packed::of(Place::Idle(bucket.save()));
+        packed.put(Place::Idle(bucket.save()));
         Some(result)
     }
 
@@ -180,44 +190,44 @@ impl Stripe {
     }
 
     /// Drops what is as good as nothing: idle buckets that are full by now. Answers how many, and the live ones that
-    /// nobody holds and nobody used since the last sweep, for the caller to end; those used look unused from now on.
+    /// nobody holds and nobody used since the last sweep, for the caller to end; those used look unused from now on. What
+    /// was spent from a bucket without asking for the time counts as spent now: such a bucket is full some time later.
     pub(super) fn sweep(&mut self, now: Nanos) -> (usize, Vec<(BucketId, KeyId)>) {
-        let before = self.places.len();
         let (burst, refill) = (self.burst, self.refill);
-        let mut unused = Vec::new();
-        self.places.retain(|id, packed| match packed.place() {
-            Place::Idle(saved) => !settled(saved, burst, refill, now).is_full(),
-            Place::Live { key, times: 0, used: false } => {
-                unused.push((id.bucket(), key));
-                true
+        let (mut full, mut unused) = (Vec::new(), Vec::new());
+        for packed in self.places.iter_mut() {
+            match packed.place() {
+                Place::Idle(saved) => {
+                    let bucket = Bucket::restore(saved, burst, refill, now);
+                    packed.put(Place::Idle(bucket.save()));
+                    if bucket.is_full() {
+                        full.push(packed.id);
+                    }
+                }
+                Place::Live { key, times: 0, used: false } => unused.push((packed.id.bucket(), key)),
+                Place::Live { key, times, .. } => packed.put(Place::Live { key, times, used: false }),
             }
-            Place::Live { key, times, .. } => {
-                *packed = Packed::of(Place::Live { key, times, used: false });
-                true
-            }
-        });
-        (before - self.places.len(), unused)
+        }
+        full.iter().for_each(|id| self.places.remove(*id));
+        if self.places.len() > self.places.capacity() / 8 * 7 {
+            // Or the next sweep would come soon again.
+            self.places.grow();
+        }
+        (full.len(), unused)
     }
 
     /// The local limit has other numbers from now on: what was minted by the old ones stays, up to the new burst.
     pub(super) fn change(&mut self, burst: Tokens, refill: Refill, now: Nanos) {
         let (old_burst, old_refill) = (self.burst, self.refill);
-        for packed in self.places.values_mut() {
+        for packed in self.places.iter_mut() {
             if let Place::Idle(saved) = packed.place() {
-                let mut bucket = settled(saved, old_burst, old_refill, now);
+                let mut bucket = Bucket::restore(saved, old_burst, old_refill, now);
                 bucket.reshape(burst, refill);
-                *packed = Packed::of(Place::Idle(bucket.save()));
+                packed.put(Place::Idle(bucket.save()));
             }
         }
         (self.burst, self.refill) = (burst, refill);
     }
-}
-
-/// The bucket that was kept, as it is at `now`.
-fn settled(saved: Saved, burst: Tokens, refill: Refill, now: Nanos) -> Bucket {
-    let mut bucket = Bucket::restore(saved, burst, refill);
-    bucket.settle(now, Tokens::ZERO);
-    bucket
 }
 
 /// A bucket's id without the alignment of a `u128`.
@@ -286,32 +296,51 @@ impl Hasher for Scattered {
     }
 }
 
-/// A place in 24 bytes: a carry is less than ten years in nanoseconds, so that its highest bit tells the two apart.
+/// A bucket's place in 48 bytes. A carry is less than ten years in nanoseconds, so that its highest bits tell what it is.
 #[derive(Clone, Copy, Debug)]
-struct Packed([u64; 3]);
+struct Packed {
+    id: Id,
+    words: [u64; 4],
+}
 
 const LIVE: u64 = 1 << 63;
+const NOTHING: u64 = LIVE | 1 << 62;
 
 impl Packed {
-    fn of(place: Place) -> Packed {
-        match place {
-            Place::Live { key, times, used } => Packed([key.0, u64::from(times), LIVE | u64::from(used)]),
-            Place::Idle(Saved { level, carry, settled }) => Packed([level.0, settled.0, carry]),
-        }
+    fn of(id: Id, place: Place) -> Packed {
+        let words = match place {
+            Place::Live { key, times, used } => [key.0, u64::from(times), LIVE | u64::from(used), 0],
+            Place::Idle(Saved { level, carry, settled, spent }) => [level.0, settled.0, carry, spent.0],
+        };
+        Packed { id, words }
+    }
+
+    fn put(&mut self, place: Place) {
+        *self = Packed::of(self.id, place);
     }
 
     fn place(self) -> Place {
-        let [first, second, third] = self.0;
+        let [first, second, third, fourth] = self.words;
         if third & LIVE != 0 {
             let times = u32::try_from(second).unwrap_or(u32::MAX);
             return Place::Live { key: KeyId(first), times, used: third & 1 != 0 };
         }
-        Place::Idle(Saved { level: Tokens(first), carry: third, settled: Nanos(second) })
+        let (level, spent) = (Tokens(first), Tokens(fourth));
+        Place::Idle(Saved { level, carry: third, settled: Nanos(second), spent })
     }
 }
 
-const _: () = assert!(size_of::<(Id, Packed)>() == 40);
-const _: () = assert!(crate::core::limit::PERIOD_MAX.0 < LIVE);
+impl Entry for Packed {
+    const EMPTY: Packed = Packed { id: Id(0, 0), words: [0, 0, NOTHING, 0] };
+    type Key = Id;
+
+    fn key(&self) -> Option<Id> {
+        (self.words[2] != NOTHING).then_some(self.id)
+    }
+}
+
+const _: () = assert!(size_of::<Packed>() == 48);
+const _: () = assert!(crate::core::limit::PERIOD_MAX.0 < NOTHING - LIVE);
 
 #[cfg(test)]
 mod tests {
@@ -326,12 +355,21 @@ mod tests {
     }
 
     fn idle(permits: u64, at: u64) -> Place {
-        Place::Idle(Saved { level: Tokens::permits(permits), carry: 7, settled: Nanos::from_secs(at) })
+        Place::Idle(Saved {
+            level: Tokens::permits(permits),
+            carry: 7,
+            settled: Nanos::from_secs(at),
+            spent: Tokens::ZERO,
+        })
     }
 
     #[test]
     fn every_place_comes_out_as_it_went_in() {
-        for place in [idle(3, 9), Place::Live { key: KeyId(7 << 40 | 3), times: 2, used: true }] {
+        let mut spent = idle(3, 9);
+        if let Place::Idle(saved) = &mut spent {
+            saved.spent = Tokens(1);
+        }
+        for place in [idle(3, 9), spent, Place::Live { key: KeyId(7 << 40 | 3), times: 2, used: true }] {
             let mut stripe = stripe();
             stripe.set(A, place);
             assert_eq!((stripe.get(A), stripe.get(B)), (Some(place), None));
@@ -354,6 +392,33 @@ mod tests {
         stripe.set(B, idle(4, 0));
         assert_eq!(stripe.sweep(Nanos::from_secs(6)), (1, vec![]));
         assert!(stripe.get(A).is_some() && stripe.get(B).is_none());
+    }
+
+    #[test]
+    fn what_was_spent_without_a_clock_is_spent_when_the_next_sweep_comes_and_refills_from_then_on() {
+        let mut stripe = stripe();
+        stripe.set(A, idle(10, 0));
+        let spent = |stripe: &mut Stripe| stripe.spend(A, Tokens::permits(1));
+        assert_eq!((spent(&mut stripe), spent(&mut stripe)), (Some(Tokens::permits(9)), None));
+        assert_eq!(stripe.sweep(Nanos::from_secs(100)), (0, vec![]));
+        assert_eq!(stripe.sweep(Nanos::from_secs(101)), (1, vec![]));
+        assert_eq!(stripe.spend(A, Tokens::permits(1)), None, "it is not here any more");
+    }
+
+    #[test]
+    fn a_sweep_that_makes_little_room_makes_more_so_that_the_next_is_not_soon() {
+        let mut stripe = stripe();
+        let buckets = |count: u128| (0..count).map(|at| BucketId(at << 64 | at));
+        buckets(1).for_each(|bucket| stripe.set(bucket, idle(0, 0)));
+        let crowd = stripe.places.capacity() as u128;
+        buckets(crowd).for_each(|bucket| stripe.set(bucket, idle(0, 0)));
+        assert!(stripe.is_crowded());
+        stripe.sweep(Nanos::ZERO);
+        assert!(stripe.places.len() as u128 == crowd && !stripe.is_crowded());
+        buckets(crowd).for_each(|bucket| stripe.set(bucket, idle(10, 0)));
+        let places = stripe.places.capacity();
+        stripe.sweep(Nanos::ZERO);
+        assert!(stripe.places.len() == 0 && stripe.places.capacity() == places);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Limiter {
 impl Drop for Limiter {
     fn drop(&mut self) {
         self.watched.end(&self.inner, self.name());
-        self.end_pace();
+        self.rest();
         self.inner.leave(DROP_TIMEOUT);
     }
 }

@@ -29,6 +29,7 @@ mod rule;
 mod slot;
 mod slots;
 mod snapshot;
+mod table;
 pub mod tickets;
 mod tiers;
 pub mod validity;

@@ -146,12 +146,14 @@ impl Limiter {
         self.limits().map(|limit| limit.ppm()).min().unwrap_or_default()
     }
 
-    /// What nobody can tell of a lag any more goes on at full pace.
-    pub(super) fn end_pace(&self) {
+    /// The limits that nobody has open any more: what nobody can tell of a lag goes on at full pace, and what was taken
+    /// without asking for the time was taken by now.
+    pub(super) fn rest(&self) {
         if self.inner().is_of_another_process() {
             return;
         }
         for limit in self.limits().filter(|limit| limit.leave()) {
+            self.inner().sweep_all(limit);
             measure(self.inner(), limit, |pace| {
                 // Somebody may have opened it again meanwhile.
                 if !limit.is_open() {

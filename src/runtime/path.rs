@@ -174,9 +174,9 @@ fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decisio
     if permits.wrapping_sub(1) >= CREDIT_MAX / PERMIT {
         return None;
     }
-    // Credit is at most 2^40, and a weight below 2^20: no product overflows.
+    // Credit and what is beyond it are below 2^41 together, and a weight below 2^20: no product overflows.
     let costs = parts.map(|part| permits * PERMIT * part.weight);
-    let (mut least, mut unit, mut tightest) = (CREDIT_MAX + 1, 1, 0);
+    let (mut least, mut unit, mut tightest) = (2 * CREDIT_MAX + 1, 1, 0);
     let (mut basis, mut until, mut enough) = (0, u64::MAX, true);
     for at in 0..N {
         let Part { slot, id, weight } = parts[at];
@@ -186,7 +186,7 @@ fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decisio
         let have = slot.credit.load(Ordering::Acquire).wrapping_sub(id.tag());
         enough &= (costs[at]..=CREDIT_MAX).contains(&have);
         // Whether left/weight is the least so far, without a division, which costs as much as a bucket.
-        let left = have.wrapping_sub(costs[at]) & CREDIT_MAX;
+        let left = (have.wrapping_sub(costs[at]) & CREDIT_MAX) + slot.beyond.load(Ordering::Relaxed);
         if left * unit < least * weight {
             (least, unit, tightest) = (left, weight, at as u16);
         }

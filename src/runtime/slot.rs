@@ -71,6 +71,8 @@ pub(super) struct Slot {
     pub(super) dry_until: AtomicU64,
     /// Permits refused without settling.
     pub(super) refused: AtomicU64,
+    /// What the bucket holds beyond the credit, for people.
+    pub(super) beyond: AtomicU64,
     /// How often the credit was taken back: what was taken before cannot be put back into it.
     pub(super) settlements: AtomicU32,
     /// The driver was told that this bucket was refused.
@@ -302,6 +304,7 @@ impl Cold {
         let looks = self.guard.as_ref().is_some_and(|guard| guard.must_look());
         let credit = if self.waiters.is_empty() && !looks { self.meter.credit().0.min(CREDIT_MAX) } else { 0 };
         self.paid_out = credit;
+        slot.beyond.store((self.level().0 - credit).min(CREDIT_MAX), Ordering::Relaxed);
         slot.credit.store(self.id.tag() | credit, Ordering::Release);
     }
 
@@ -429,6 +432,24 @@ mod tests {
             let other = KeyId(id.0 ^ 1 << bit);
             assert!(other.index() != id.index() || other.tag() != id.tag(), "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_used_at_half_its_rate_is_never_refused_and_keeps_fifteen_sixteenths_of_its_burst() {
+        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
+        let limit = crate::Limit::token_bucket(1_000, Nanos::from_secs(1), 160).unwrap();
+        let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
+        let slot = get(key.index()).unwrap();
+        let one = Tokens::permits(1);
+        let mut now = super::super::clock::boot_time();
+        for _ in 0..1_000 {
+            now = now.plus(Nanos::from_millis(2));
+            if slot.take_credit(key.tag(), one.0).is_err() {
+                slot.with(key, |slot, cold| cold.settled(slot, now, |cold| assert!(cold.meter.take(one)))).unwrap();
+            }
+        }
+        slot.with(key, |slot, cold| cold.settle(slot, now)).unwrap();
+        assert!(slot.with(key, |_, cold| cold.level()).unwrap() >= Tokens::permits(150 - 1));
     }
 
     #[test]
