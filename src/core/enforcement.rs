@@ -50,10 +50,10 @@ pub enum Enforcement {
 }
 
 impl Enforcement {
-    /// How long a request that would have to `wait` (`None`: for ever) is to be delayed; `None`: refuse it now.
-    pub fn delay(&self, wait: Option<Nanos>) -> Option<Nanos> {
-        match self {
-            Enforcement::Throttling { max_wait } => wait.filter(|wait| wait <= max_wait),
+    /// The longest that a request may be delayed; `None` where that is its caller's choice alone.
+    pub fn max_wait(&self) -> Option<Nanos> {
+        match *self {
+            Enforcement::Throttling { max_wait } => Some(max_wait),
             _ => None,
         }
     }
@@ -253,12 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn throttling_delays_up_to_its_longest_wait_and_refuses_beyond() {
-        let rule = Enforcement::Throttling { max_wait: SECOND };
-        assert_eq!(rule.delay(Some(SECOND)), Some(SECOND));
-        assert_eq!(rule.delay(Some(SECOND.plus(Nanos(1)))), None);
-        assert_eq!(rule.delay(None), None);
-        assert_eq!(Enforcement::HardLimit.delay(Some(Nanos::ZERO)), None, "only throttling delays");
+    fn throttling_alone_has_a_longest_wait() {
+        assert_eq!(Enforcement::Throttling { max_wait: SECOND }.max_wait(), Some(SECOND));
+        assert_eq!(Enforcement::HardLimit.max_wait(), None);
     }
 
     #[test]

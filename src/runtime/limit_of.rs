@@ -102,14 +102,6 @@ impl LimitOf {
         is_bucket && !self.shadow && !Guard::remembers(&self.enforcement)
     }
 
-    /// The longest that a request may be delayed, if it is to be delayed at all.
-    pub(super) fn max_wait(&self) -> Option<Nanos> {
-        match self.enforcement {
-            Enforcement::Throttling { max_wait } => Some(max_wait),
-            _ => None,
-        }
-    }
-
     /// What of its rate it refills with, in parts per million.
     pub(super) fn ppm(&self) -> u32 {
         self.ppm.load(Ordering::Relaxed)

@@ -103,43 +103,41 @@ pub(super) fn get(id: KeyId) -> Result<Parts, ErrorKind> {
     }
 }
 
+/// Runs `$run` with a number of tiers that the compiler knows as `$n`, or the bookkeeping costs more than the buckets.
+macro_rules! with_tiers {
+    ($tiers:expr, $n:ident => $run:expr) => {
+        with_tiers!($tiers, $n => $run, 1 2 3 4 5 6 7 8)
+    };
+    ($tiers:expr, $n:ident => $run:expr, $($number:literal)*) => {
+        match $tiers {
+            $($number => {
+                const $n: usize = $number;
+                $run
+            })*
+            _ => None,
+        }
+    };
+}
+
 /// The quick way, which writes its answer where it is wanted: `None` when it takes locks to decide.
 #[inline]
 pub(super) fn try_acquire(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Option<i32> {
     let path = PATHS.get(id.path()?)?;
-    match path.tiers.load(Ordering::Relaxed) {
-        1 => take(path.named::<1>(id)?, permits, out),
-        2 => take(path.named::<2>(id)?, permits, out),
-        3 => take(path.named::<3>(id)?, permits, out),
-        4 => take(path.named::<4>(id)?, permits, out),
-        5 => take(path.named::<5>(id)?, permits, out),
-        6 => take(path.named::<6>(id)?, permits, out),
-        7 => take(path.named::<7>(id)?, permits, out),
-        _ => take(path.named::<TIERS_MAX>(id)?, permits, out),
-    }
+    with_tiers!(path.tiers.load(Ordering::Relaxed), N => take(path.named::<N>(id)?, permits, out))
 }
 
 /// The quick way with these buckets.
 pub(super) fn try_parts(parts: &[Part], permits: u64) -> Option<Decision> {
     let mut decision = Decision::default();
     let out = Some(&mut decision);
-    let decided = match *parts {
-        [a] => take([a], permits, out),
-        [a, b] => take([a, b], permits, out),
-        [a, b, c] => take([a, b, c], permits, out),
-        [a, b, c, d] => take([a, b, c, d], permits, out),
-        [a, b, c, d, e] => take([a, b, c, d, e], permits, out),
-        [a, b, c, d, e, f] => take([a, b, c, d, e, f], permits, out),
-        [a, b, c, d, e, f, g] => take([a, b, c, d, e, f, g], permits, out),
-        [a, b, c, d, e, f, g, h] => take([a, b, c, d, e, f, g, h], permits, out),
-        _ => None,
-    };
-    decided.map(|_| decision)
+    with_tiers!(parts.len(), N => take::<N>(*parts.first_chunk()?, permits, out))?;
+    Some(decision)
 }
 
+const _: () = assert!(TIERS_MAX == 8);
+
 impl Path {
-    /// What the key names, if it lives: of `N` tiers, a number that the compiler knows, or the bookkeeping costs more
-    /// than the buckets.
+    /// What the key names, if it lives and has `N` tiers.
     #[inline]
     fn named<const N: usize>(&self, id: KeyId) -> Option<[Part; N]> {
         let first = self.named[0].part()?;

@@ -129,7 +129,7 @@ impl<E: Entry, H: BuildHasher> Table<E, H> {
     /// Where the search for a key begins: the hash scaled to the places. Source: Lemire, "Fast random integer generation in
     /// an interval" (2019).
     fn home(&self, key: E::Key) -> usize {
-        (u128::from(self.hasher.hash_one(key)) * self.places.len() as u128 >> 64) as usize
+        ((u128::from(self.hasher.hash_one(key)) * self.places.len() as u128) >> 64) as usize
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
 
     impl Hasher for Crowd {
         fn finish(&self) -> u64 {
-            u64::MAX - (self.0 % 3 << 60)
+            u64::MAX - ((self.0 % 3) << 60)
         }
         fn write(&mut self, _: &[u8]) {}
         fn write_u64(&mut self, key: u64) {

@@ -40,9 +40,15 @@ pub(super) struct Place {
 struct Ticket {
     key: Parts,
     permits: u64,
-    /// `None` once the permits are held.
-    line: Option<Line>,
-    hold: Hold,
+    state: State,
+}
+
+/// What a ticket stands for.
+enum State {
+    /// A place in line.
+    Pending(Line),
+    /// Permits that are the caller's, who was told.
+    Granted(Hold),
 }
 
 /// What is held: since when, on the clock of each tier's meter, and by which tiers, a bit for each.
@@ -93,21 +99,20 @@ pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, Ticket
         let decision = decide(site, None, Use::Hold);
         let max_wait = wait::max_wait(site).map_or(max_wait, |longest| longest.min(max_wait));
         if decision.is_granted() {
-            return Ok((decision, Some(Hold::taken(site)), None));
+            return Ok((decision, Some(State::Granted(Hold::taken(site)))));
         }
         let unasked = decision.basis() == Basis::Breaker;
         if unasked || decision.status != decision::DENIED || decision.retry_after_ns > max_wait.0 {
             count_refused(site, decision);
-            return Ok((decision, None, None));
+            return Ok((decision, None));
         }
         let waiter = Arc::new(Waiter::reservation(site.now.plus(Nanos(decision.retry_after_ns))));
         ask_and_join(site, &waiter, decision.tier)?;
         let line = Line { waiter, tier: decision.tier, deadline: site.now.plus(max_wait) };
-        Ok((Decision { status: decision::PENDING, ..decision }, None, Some(line)))
+        Ok((Decision { status: decision::PENDING, ..decision }, Some(State::Pending(line))))
     });
-    let (decision, hold, line) = entered.unwrap_or_else(|kind| (Decision::failed(kind), None, None));
-    let lives = hold.is_some() || line.is_some();
-    let ticket = if lives { open(Ticket { key, permits, hold: hold.unwrap_or_default(), line }) } else { None };
+    let (decision, state) = entered.unwrap_or_else(|kind| (Decision::failed(kind), None));
+    let ticket = state.and_then(|state| open(Ticket { key, permits, state }));
     if ticket.is_none() {
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
@@ -119,21 +124,24 @@ pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, Ticket
 pub fn poll(id: TicketId) -> Decision {
     let polled = at(id, |ticket| {
         // Granted already: the caller was told, and is not told twice.
-        let line = ticket.line.as_mut().ok_or_else(used)?;
+        let State::Pending(line) = &mut ticket.state else { return Err(used()) };
         let turn = with_site(&ticket.key, ticket.permits, |site| {
             let (decision, over) = turn(site, &line.waiter, line.tier, Use::Hold, site.now >= line.deadline)?;
+            if decision.is_granted() {
+                return Ok((decision, Some(Hold::taken(site)), false));
+            }
             if over {
-                return Ok((decision, true, Hold::taken(site)));
+                return Ok((decision, None, true));
             }
             line.tier = decision.tier;
             line.waiter.looks_at(site.now.plus(Nanos(decision.retry_after_ns)));
-            Ok((Decision { status: decision::PENDING, ..decision }, false, Hold::default()))
+            Ok((Decision { status: decision::PENDING, ..decision }, None, false))
         });
-        let (decision, over, hold) = turn.unwrap_or_else(|kind| (Decision::failed(kind), true, Hold::default()));
-        if decision.is_granted() {
-            (ticket.line, ticket.hold) = (None, hold);
+        let (decision, hold, over) = turn.unwrap_or_else(|kind| (Decision::failed(kind), None, true));
+        if let Some(hold) = hold {
+            ticket.state = State::Granted(hold);
         }
-        Ok((decision, over && !decision.is_granted()))
+        Ok((decision, over))
     });
     match polled {
         Ok((decision, over)) => {
@@ -154,9 +162,9 @@ pub fn cancel(id: TicketId) -> Result<(), Error> {
     let ticket = close(id)?;
     // A key that ended meanwhile has nothing to be given back to.
     let _ = with_site(&ticket.key, ticket.permits, |site| {
-        match &ticket.line {
-            Some(line) => leave(site, &line.waiter, line.tier, false),
-            None => ticket.hold.end(site, 0),
+        match &ticket.state {
+            State::Pending(line) => leave(site, &line.waiter, line.tier, false),
+            State::Granted(hold) => hold.end(site, 0),
         }
         Ok(())
     });
@@ -169,15 +177,17 @@ pub fn cancel(id: TicketId) -> Result<(), Error> {
 /// # Errors
 /// `Argument` while it is pending; `Stale` when it is ended already; `Forked`.
 pub fn settle(id: TicketId, used: u64) -> Result<(), Error> {
-    at(id, |ticket| match ticket.line {
-        Some(_) => {
+    at(id, |ticket| match ticket.state {
+        State::Pending(_) => {
             Err(Error::new(ErrorKind::Argument, "the ticket is pending: poll it until it is granted, or cancel it"))
         }
-        None => Ok(()),
+        State::Granted(_) => Ok(()),
     })?;
     let ticket = close(id)?;
     let _ = with_site(&ticket.key, ticket.permits, |site| {
-        ticket.hold.end(site, used);
+        if let State::Granted(hold) = &ticket.state {
+            hold.end(site, used);
+        }
         Ok(())
     });
     Ok(())

@@ -75,7 +75,7 @@ pub(super) fn wait(parts: &[Part], permits: u64, timeout: Duration, refusal: Dec
 
 /// The longest that a request may be delayed, where one of the limits says so.
 pub(super) fn max_wait(site: &mut Site<'_>) -> Option<Nanos> {
-    site.each().filter_map(|at| at.cold.limit.max_wait()).min()
+    site.each().filter_map(|at| at.cold.limit.enforcement.max_wait()).min()
 }
 
 /// One look of who stands in the line of `tier`, and whether it was the last: granted, refused for good, or too `late`.
