@@ -6,6 +6,7 @@
 
 mod acks;
 mod admin;
+mod bell;
 mod checks;
 mod client;
 mod health;

@@ -1,6 +1,7 @@
 //! Appends, and the replacement of a producer that librdkafka has given up.
 
 use super::acks::Acks;
+use super::bell::serve;
 use super::client::{Producer, Reports, STATE};
 use super::health::Health;
 use super::shared::Shared;
@@ -115,7 +116,7 @@ impl Appender {
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             self.send_state(&producer, shared);
-            producer.poll(ROUND);
+            serve(&producer, ROUND);
             known = self.know(&producer, known, shared.partitions());
             // Its error event carries the cause's code, not "fatal": the client has to be asked.
             if let Some((code, _)) = producer.client().fatal_error() {
@@ -149,14 +150,13 @@ impl Appender {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             drop(old);
         }
-        let mut waited = Duration::ZERO;
-        while waited < BETWEEN_RESTARTS && !shared.stopping() {
+        let until = Instant::now() + BETWEEN_RESTARTS;
+        while Instant::now() < until && !shared.stopping() {
             let producer = self.slot.lock().clone();
             match producer {
-                Some(producer) => producer.poll(ROUND),
+                Some(producer) => serve(&producer, ROUND),
                 None => return,
             }
-            waited += ROUND;
         }
     }
 }
