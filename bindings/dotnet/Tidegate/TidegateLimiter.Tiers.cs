@@ -41,7 +41,10 @@ public sealed unsafe partial class TidegateLimiter
         return new(key);
     }
 
-    /// <summary>The same in a context, as for <see cref="GetKey(ReadOnlySpan{ValueTuple{string, string}})"/>.</summary>
+    /// <summary>
+    /// The same in a context, as for <see cref="GetKey(ReadOnlySpan{ValueTuple{string, string}})"/>. Remembered as a value is
+    /// where the tiers ask for one dimension and the context has no other.
+    /// </summary>
     /// <inheritdoc cref="TryAcquire(string, long)"/>
     public bool TryAcquire(
         ReadOnlySpan<(string Dimension, string Value)> context, long permits, out TidegateDecision decision)

@@ -143,6 +143,11 @@ public sealed unsafe partial class TidegateLimiter
         {
             // Meanwhile, by another thread.
         }
+        catch (EntryPointNotFoundException)
+        {
+            // A library of the same ABI that is older than this function.
+            _lends = false;
+        }
         if (status == (int)TidegateStatus.Ok)
         {
             _borrowed.Add(text, hash, key);

@@ -20,13 +20,16 @@ internal static class WaitingLine
     /// <summary>Longest nap between two looks: what the fleet gives to this process may grow meanwhile.</summary>
     private const long LongestNap = TimeSpan.TicksPerSecond;
 
-    /// <summary>The first nap of one who was not served in his time; each further one is twice as long.</summary>
+    /// <summary>The library supposes at least so much for those who are ahead, even where they need less.</summary>
+    private const long Supposed = 10 * TimeSpan.TicksPerMillisecond;
+
+    /// <summary>The first nap of one whose turn may have come; each further one is twice as long.</summary>
     private const long FirstNap = 4 * TimeSpan.TicksPerMillisecond;
 
     private const int DoublingsMax = 8;
 
-    /// <summary>After somebody left, at most so many in a row are looked at in vain before their time.</summary>
-    private const int LooksInVain = 64;
+    /// <summary>After somebody left, at most so many in a row are looked at in vain, whose time to look has not come.</summary>
+    private const int LooksInVain = 32;
 
     /// <summary>So many times as long as a pass took it is left alone: a long line costs a fifth of a processor at most.</summary>
     private const long Rest = 4;
@@ -38,8 +41,8 @@ internal static class WaitingLine
     private static Place? _last;
     private static long _rings = Never;
 
-    /// <summary>The key of who left last between two passes; 0 = nobody did.</summary>
-    private static ulong _left;
+    /// <summary>Somebody left between two passes.</summary>
+    private static bool _hasRoom;
 
     /// <summary>Whether nobody waits, for any key.</summary>
     internal static bool IsEmpty => Volatile.Read(ref _first) is null;
@@ -49,7 +52,7 @@ internal static class WaitingLine
         ulong key, ulong permits, TimeSpan timeout, CancellationToken cancellationToken)
     {
         // Made before, so that nothing can fail while a ticket is out.
-        Place place = new(key);
+        Place place = new(permits);
         ulong ticket = 0;
         TidegateDecision made;
         int status;
@@ -60,7 +63,6 @@ internal static class WaitingLine
             status = NativeMethods.tidegate_key_reserve(key, permits, ulong.MaxValue, &ticket, &made);
             if (status == (int)TidegateStatus.Pending)
             {
-                place.Permits = permits;
                 place.Ticket = ticket;
                 Enter(place, made.RetryAfter.Ticks, timeout);
             }
@@ -80,7 +82,7 @@ internal static class WaitingLine
     private static void Enter(Place place, long expectedIn, TimeSpan timeout)
     {
         long now = Now();
-        place.Expected = After(now, expectedIn);
+        place.MayBeNext = After(now, Math.Max(expectedIn - Supposed, 0));
         place.Deadline = timeout == Timeout.InfiniteTimeSpan ? Never : After(now, timeout.Ticks);
         place.Sleep(now, expectedIn);
         place.Previous = _last;
@@ -116,15 +118,15 @@ internal static class WaitingLine
         {
             long now = Now();
             long next = Never;
-            (ulong left, _left) = (_left, 0);
+            (bool hasRoom, _hasRoom) = (_hasRoom, false);
             int vain = 0;
             for (Place? at = _first; at is not null; at = at.Next)
             {
                 bool isDue = at.Due <= now;
-                bool mayBe = left != 0 && vain < LooksInVain && (at.Key == left || at.Expected <= now);
-                if ((isDue || mayBe) && Serve(at, now))
+                bool mayBeNext = hasRoom && vain < LooksInVain;
+                if ((isDue || mayBeNext) && Serve(at, now))
                 {
-                    (left, vain) = (at.Key, 0);
+                    (hasRoom, vain) = (true, 0);
                     continue;
                 }
                 vain += isDue ? 0 : 1;
@@ -175,7 +177,7 @@ internal static class WaitingLine
                 return;
             }
             _ = NativeMethods.tidegate_ticket_cancel(ticket);
-            _left = place.Key;
+            _hasRoom = true;
             long now = Now();
             RingAt(now, now);
         }
@@ -206,27 +208,33 @@ internal static class WaitingLine
     private static long After(long now, long span) => span > Never - now ? Never : now + span;
 
     /// <summary>One who waits. Its task is completed under the lock, but what follows it runs elsewhere.</summary>
-    private sealed class Place(ulong key)
+    private sealed class Place(ulong permits)
         : TaskCompletionSource<TidegateDecision>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
-        internal readonly ulong Key = key;
-        internal ulong Permits;
+        internal readonly ulong Permits = permits;
         // 0 once it left.
         internal ulong Ticket;
         internal long Deadline;
-        // When its turn should come, as the library said first; when to look, and how often that was in vain since then.
-        internal long Expected;
+        // When its turn may come, as the library said first; when to look, and how often that was in vain since then.
+        internal long MayBeNext;
         internal long Due;
         private int _inVain;
         internal Place? Previous;
         internal Place? Next;
         internal CancellationTokenRegistration Registration;
 
-        /// <summary>Until it should be its turn, but not for too long where that time has passed already.</summary>
+        /// <summary>
+        /// Until its turn should come. The library knows when exactly of the first of a line alone: of the others it supposes
+        /// that all must be served before, also those who stand behind.
+        /// </summary>
         internal void Sleep(long now, long expectedIn)
         {
             long nap = Math.Min(expectedIn, LongestNap);
-            if (Expected <= now)
+            if (now < MayBeNext)
+            {
+                nap = Math.Min(nap, MayBeNext - now);
+            }
+            else
             {
                 nap = Math.Min(nap, FirstNap << _inVain);
                 _inVain = Math.Min(_inVain + 1, DoublingsMax);
