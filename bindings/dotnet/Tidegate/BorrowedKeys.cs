@@ -9,9 +9,10 @@ namespace Tidegate;
 /// them back: one that is out of date is found out by its use, and forgotten.
 /// </summary>
 /// <remarks>
-/// A text has <see cref="Ways"/> places, and pushes another out when all are taken and the table has its full size: it is
-/// bounded, whatever is asked for. A text that comes for the first time only leaves a mark, so that a caller who sends
-/// ever new ones fills neither the table nor the heap. Looking up takes no lock and writes nothing: an entry never changes.
+/// A text stands in one of a few neighbouring places, and pushes another out when all texts there may be are known: the
+/// table is bounded, whatever is asked for. A text that comes for the first time only leaves a mark, so that a caller who
+/// sends ever new ones fills neither the table nor the heap. Looking up takes no lock and writes nothing: an entry never
+/// changes.
 /// </remarks>
 internal sealed class BorrowedKeys
 {
@@ -21,7 +22,10 @@ internal sealed class BorrowedKeys
     /// <summary>Longer texts are not kept: with the most of them that is 10 MB.</summary>
     internal const int CharsMax = 256;
 
-    private const int Ways = 4;
+    /// <summary>Places in which a text may stand. With half of all taken, three texts in ten thousand find none free.</summary>
+    private const int Window = 16;
+
+    private const int PlacesMax = 2 * EntriesMax;
 
     // Whoever chooses the texts could choose many that share a place; without this he could even know them beforehand.
     private static readonly ulong Secret = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
@@ -34,7 +38,8 @@ internal sealed class BorrowedKeys
     }
 
     // Replaced as a whole when it grows. Its length is a power of two.
-    private Entry?[] _entries = new Entry?[Ways];
+    private Entry?[] _entries = new Entry?[Window];
+    private int _count;
     // What was asked for lately and is not in the table. A race costs a text its mark, or gives it one too early.
     private ushort[]? _marks;
     private readonly object _gate = new();
@@ -48,7 +53,7 @@ internal sealed class BorrowedKeys
         {
             lock (_gate)
             {
-                return _entries.Count(entry => entry is not null);
+                return _count;
             }
         }
     }
@@ -58,10 +63,9 @@ internal sealed class BorrowedKeys
     {
         hash = Hash(text);
         Entry?[] entries = _entries;
-        int first = (int)hash & (entries.Length - Ways);
-        for (int way = 0; way < Ways; way++)
+        for (int i = 0; i < Window; i++)
         {
-            if (entries[first + way] is { } entry && entry.Hash == hash && text.SequenceEqual(entry.Text))
+            if (entries[Place(entries, hash, i)] is { } entry && entry.Hash == hash && text.SequenceEqual(entry.Text))
             {
                 return entry.Key;
             }
@@ -89,13 +93,21 @@ internal sealed class BorrowedKeys
             {
                 return;
             }
-            int place;
-            while ((place = PlaceFor(_entries, text, hash)) < 0 && _entries.Length < EntriesMax)
+            // Early, so that most stand in the first of their places.
+            if (4 * _count >= _entries.Length && _entries.Length < PlacesMax)
             {
                 Grow();
             }
-            place = place >= 0 ? place : First(_entries, hash) + (int)(_turn++ % Ways);
-            _entries[place] = new(text, hash, key);
+            int place = PlaceOf(_entries, text, hash);
+            if (place < 0 || (_entries[place] is null && _count == EntriesMax))
+            {
+                place = PlaceOfAnother(hash);
+            }
+            if (place >= 0)
+            {
+                _count += _entries[place] is null ? 1 : 0;
+                _entries[place] = new(text, hash, key);
+            }
         }
     }
 
@@ -104,10 +116,14 @@ internal sealed class BorrowedKeys
     {
         lock (_gate)
         {
-            Span<Entry?> ways = _entries.AsSpan(First(_entries, hash), Ways);
-            for (int way = 0; way < Ways; way++)
+            for (int i = 0; i < Window; i++)
             {
-                ways[way] = ways[way]?.Key == key ? null : ways[way];
+                ref Entry? entry = ref _entries[Place(_entries, hash, i)];
+                if (entry?.Key == key)
+                {
+                    entry = null;
+                    _count--;
+                }
             }
         }
     }
@@ -118,41 +134,60 @@ internal sealed class BorrowedKeys
         lock (_gate)
         {
             _closed = true;
-            _entries = new Entry?[Ways];
+            _entries = new Entry?[Window];
+            _count = 0;
             _marks = null;
         }
     }
 
-    private static int First(Entry?[] entries, ulong hash) => (int)hash & (entries.Length - Ways);
+    private static int Place(Entry?[] entries, ulong hash, int i) => ((int)hash + i) & (entries.Length - 1);
 
-    /// <summary>Where a text stands or can stand; -1 when others have all its places.</summary>
-    private static int PlaceFor(Entry?[] entries, string text, ulong hash)
+    /// <summary>Where a text stands, or could; -1 when others have all its places.</summary>
+    private static int PlaceOf(Entry?[] entries, string text, ulong hash)
     {
-        int first = First(entries, hash);
         int free = -1;
-        for (int place = first; place < first + Ways; place++)
+        for (int i = Window - 1; i >= 0; i--)
         {
-            if (entries[place]?.Text == text)
+            int place = Place(entries, hash, i);
+            if (entries[place] is not { } entry)
+            {
+                free = place;
+            }
+            else if (entry.Hash == hash && entry.Text == text)
             {
                 return place;
             }
-            free = entries[place] is null && free < 0 ? place : free;
         }
         return free;
+    }
+
+    /// <summary>A place that is taken, each time another; -1 when there is none.</summary>
+    private int PlaceOfAnother(ulong hash)
+    {
+        for (int i = 0; i < Window; i++)
+        {
+            int place = Place(_entries, hash, (int)(_turn++ % Window));
+            if (_entries[place] is not null)
+            {
+                return place;
+            }
+        }
+        return -1;
     }
 
     private void Grow()
     {
         Entry?[] larger = new Entry?[2 * _entries.Length];
+        int count = 0;
         foreach (Entry? entry in _entries)
         {
-            if (entry is not null)
+            if (entry is not null && PlaceOf(larger, entry.Text, entry.Hash) is >= 0 and var place)
             {
-                // Those who shared four places now share eight.
-                larger[PlaceFor(larger, entry.Text, entry.Hash)] = entry;
+                larger[place] = entry;
+                count++;
             }
         }
-        _entries = larger;
+        (_entries, _count) = (larger, count);
     }
 
     /// <summary>
