@@ -46,8 +46,30 @@ public sealed class AllocationTests : IDisposable
         TidegateDecision[] decisions = new TidegateDecision[2];
         Assert.Equal(0, BytesOf(() => Assert.True(key.TryAcquire())));
         Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire("orders"))));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire("orders".AsSpan(), 1, out _))));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire("orders"u8, 1, out _))));
         Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire([("topic", "orders")], 1, out _))));
+        Assert.Equal(0, BytesOf(() => Assert.True(limiter.TryAcquire([("topic", "orders"), ("other", "x")], 1, out _))));
         Assert.Equal(0, BytesOf(() => TidegateKey.TryAcquire(keys, decisions)));
+    }
+
+    [Fact]
+    public void A_value_that_comes_once_allocates_nothing_and_one_that_comes_again_does_so_once()
+    {
+        TidegateLimiter limiter = _runtime.CreateLimiter("values", Setup.Still(burst: 9));
+        string[] texts = [.. Enumerable.Range(0, 10_000).Select(i => $"tenant-{i}")];
+        int at = 0;
+        // The marks themselves.
+        Assert.True(limiter.TryAcquire("another"));
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        while (at < texts.Length)
+        {
+            limiter.TryAcquire(texts[at++]);
+        }
+        // One in 32,768 is taken for one that came before.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000);
+        Assert.Equal(0, BytesOf(() => limiter.TryAcquire(texts[at++ % 100], 1, out _)));
+        Assert.Equal(0, BytesOf(() => limiter.TryAcquire(texts[at++ % 100], 1, out _)));
     }
 
     [Fact]

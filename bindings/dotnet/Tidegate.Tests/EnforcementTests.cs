@@ -116,6 +116,46 @@ public sealed class EnforcementTests : StoppedTests
     }
 
     [Fact]
+    public async Task A_breaker_counts_a_wait_as_one_request_and_not_as_many()
+    {
+        TidegateKey key = Limiter(Breaker(3)).GetKey("");
+        Assert.True(key.TryAcquire(2));
+        Task<TidegateDecision>[] waits = [key.AcquireAsync(1, Long).AsTask(), key.AcquireAsync(1, Long).AsTask()];
+        // Looked at many times meanwhile.
+        await Task.Delay(1_200);
+        Assert.Empty(Events());
+        waits = [.. waits, key.AcquireAsync(1, Long).AsTask()];
+        Assert.Equal([TidegateEventKind.BreakerOpened], Events());
+        Assert.Equal(TidegateBasis.Breaker, (await key.AcquireAsync(1, Long)).Basis);
+        Advance(1);
+        Assert.True((await waits[0].WaitAsync(Long)).IsGranted);
+        Assert.All(waits[1..], wait => Assert.False(wait.IsCompleted));
+    }
+
+    [Fact]
+    public async Task The_longest_delay_of_throttling_binds_who_waits_without_a_thread()
+    {
+        TidegateKey key = Limiter(Setup.PerSecond(10, burst: 2)
+            .Enforced(TidegateEnforcement.Throttling(TimeSpan.FromMilliseconds(150)))).GetKey("");
+        Assert.Equal(2, Drain(key));
+        ValueTask<TidegateDecision> refused = key.AcquireAsync(2, Long);
+        Assert.True(refused.IsCompleted);
+        TidegateDecision refusal = await refused;
+        Assert.Equal((TidegateStatus.Denied, TimeSpan.FromMilliseconds(200)), (refusal.Status, refusal.RetryAfter));
+        ValueTask<TidegateDecision> delayed = key.AcquireAsync(1, Long);
+        Assert.False(delayed.IsCompleted);
+        Advance(0.1);
+        Assert.True((await delayed).IsGranted);
+        Task<TidegateDecision> paused = key.AcquireAsync(1, Long).AsTask();
+        Runtime.CreateLimiter("test", Setup.PerSecond(10, burst: 2)
+            .Enforced(TidegateEnforcement.Throttling(TimeSpan.FromMilliseconds(150)))).PauseOnLag(0, 0);
+        Limiter(Setup.PerSecond(10, burst: 2)
+            .Enforced(TidegateEnforcement.Throttling(TimeSpan.FromMilliseconds(150)))).ObserveLag(1);
+        Advance(0.2);
+        Assert.Equal(TidegateStatus.TimedOut, (await paused.WaitAsync(Long)).Status);
+    }
+
+    [Fact]
     public void Numbers_out_of_range_are_refused_here_or_by_the_library()
     {
         TimeSpan second = TimeSpan.FromSeconds(1);

@@ -77,6 +77,81 @@ public sealed class EventTests : IDisposable
     }
 
     [Fact]
+    public void A_cancellation_sends_away_who_waits_and_nobody_else()
+    {
+        using CancellationTokenSource source = new();
+        Exception? end = null;
+        TidegateEvent? heard = null;
+        Thread cancelled = new(() => end = Record.Exception(() => _runtime.NextEvent(Timeout.InfiniteTimeSpan, source.Token)));
+        Thread waiter = new(() => heard = _runtime.NextEvent(Timeout.InfiniteTimeSpan));
+        cancelled.Start();
+        waiter.Start();
+        Assert.False(cancelled.Join(TimeSpan.FromMilliseconds(100)));
+        source.Cancel();
+        Assert.True(cancelled.Join(Long));
+        Assert.Equal(source.Token, Assert.IsType<OperationCanceledException>(end).CancellationToken);
+        Assert.False(waiter.Join(TimeSpan.FromMilliseconds(100)));
+        Assert.Throws<OperationCanceledException>(() => _runtime.NextEvent(TimeSpan.Zero, source.Token));
+        Talker().ObserveLag(1);
+        Assert.True(waiter.Join(Long));
+        Assert.Equal(0, heard?.Tier);
+        Assert.Throws<OperationCanceledException>(() => _runtime.NextEvent(Long, source.Token));
+        Assert.Equal(1, _runtime.NextEvent(TimeSpan.Zero)?.Tier);
+    }
+
+    [Fact]
+    public void Whenever_a_cancellation_or_closing_comes_the_wait_ends()
+    {
+        for (int round = 0; round < 200; round++)
+        {
+            using TidegateRuntime runtime = Setup.Open();
+            using CancellationTokenSource source = new();
+            using Barrier start = new(3);
+            Exception? end = null;
+            Thread waiter = new(() =>
+            {
+                start.SignalAndWait();
+                end = Record.Exception(() => runtime.NextEvent(Timeout.InfiniteTimeSpan, source.Token));
+            });
+            // It takes wakes that were meant for the other.
+            Thread looker = new(() =>
+            {
+                start.SignalAndWait();
+                for (int i = 0; i < 100; i++)
+                {
+                    _ = Record.Exception(() => runtime.NextEvent(TimeSpan.Zero));
+                }
+            });
+            waiter.Start();
+            looker.Start();
+            start.SignalAndWait();
+            Thread.SpinWait(round * 20);
+            (round % 2 == 0 ? source.Cancel : (Action)runtime.Dispose)();
+            Assert.True(waiter.Join(Long));
+            looker.Join();
+            Assert.IsType(round % 2 == 0 ? typeof(OperationCanceledException) : typeof(ObjectDisposedException), end);
+        }
+    }
+
+    [Fact]
+    public void Closing_waits_for_nobody_who_listens_to_another_runtime_of_equal_properties()
+    {
+        TidegateOptions options = Setup.Options();
+        using TidegateRuntime stays = TidegateRuntime.Open(options);
+        TidegateEvent? heard = null;
+        Thread waiter = new(() => heard = stays.NextEvent(Timeout.InfiniteTimeSpan));
+        waiter.Start();
+        Assert.False(waiter.Join(TimeSpan.FromMilliseconds(100)));
+        TidegateRuntime.Open(options).Dispose();
+        Assert.False(waiter.Join(TimeSpan.FromMilliseconds(100)));
+        TidegateLimiter limiter = stays.CreateLimiter("talker", Setup.Still(1));
+        limiter.PauseOnLag(0, 0);
+        limiter.ObserveLag(1);
+        Assert.True(waiter.Join(Long));
+        Assert.Equal(TidegateEventKind.Paused, heard?.Kind);
+    }
+
+    [Fact]
     public async Task Events_come_as_they_happen_and_end_with_the_runtime()
     {
         TidegateLimiter limiter = Talker();

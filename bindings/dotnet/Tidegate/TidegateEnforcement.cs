@@ -8,6 +8,11 @@ namespace Tidegate;
 /// </summary>
 public readonly record struct TidegateEnforcement
 {
+    private static volatile bool _isBreakerInUse;
+
+    /// <summary>Whether this process ever made a <see cref="CircuitBreaker"/>.</summary>
+    internal static bool IsBreakerInUse => _isBreakerInUse;
+
     /// <summary>Refuses: what a limit does unless it is told otherwise.</summary>
     public static TidegateEnforcement HardLimit => default;
 
@@ -29,15 +34,12 @@ public readonly record struct TidegateEnforcement
     public TimeSpan OpenFor { get; private init; }
 
     /// <summary>
-    /// Delays: <see cref="TidegateKey.Acquire"/> and <see cref="TidegateKey.Reserve"/> wait at most
-    /// <paramref name="maxWait"/>, and refuse at once what takes longer.
+    /// Delays: <see cref="TidegateKey.Acquire"/>, <see cref="TidegateKey.Reserve"/> and
+    /// <see cref="TidegateKey.AcquireAsync(long, TimeSpan, CancellationToken)"/> wait at most <paramref name="maxWait"/>, and
+    /// refuse at once what takes longer.
     /// </summary>
     /// <param name="maxWait">The longest delay; <see cref="Timeout.InfiniteTimeSpan"/> = any.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative time.</exception>
-    /// <remarks>
-    /// <see cref="TidegateKey.AcquireAsync(long, TimeSpan, CancellationToken)"/> stands in no queue, and so waits as long
-    /// as it is told.
-    /// </remarks>
     public static TidegateEnforcement Throttling(TimeSpan maxWait)
     {
         Interop.CheckTimeout(maxWait, nameof(maxWait));
@@ -56,6 +58,7 @@ public readonly record struct TidegateEnforcement
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threshold);
         ArgumentOutOfRangeException.ThrowIfLessThan(openFor, TimeSpan.Zero);
+        _isBreakerInUse = true;
         return new() { Kind = TidegateEnforcementKind.CircuitBreaker, Threshold = threshold, OpenFor = openFor };
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Tidegate.Native;
 
 namespace Tidegate;
@@ -14,9 +13,6 @@ namespace Tidegate;
 /// </remarks>
 public readonly record struct TidegateKey
 {
-    /// <summary>Longest nap between two tries of a wait: what the fleet gives to this process may grow meanwhile.</summary>
-    private const long LongestNapMs = 1_000;
-
     internal TidegateKey(ulong id) => Id = id;
 
     /// <summary>Its id in the C ABI.</summary>
@@ -68,23 +64,24 @@ public readonly record struct TidegateKey
     }
 
     /// <summary>
-    /// Takes <paramref name="permits"/>, waiting for them without a thread. Completes at once, and allocates nothing,
-    /// when they are there.
+    /// Takes <paramref name="permits"/>, waiting for them without a thread, behind those who came earlier, also in
+    /// <see cref="Acquire"/>. Completes at once, and allocates nothing, when they are there.
     /// </summary>
     /// <param name="permits">How many; at least 1.</param>
     /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = without end.</param>
     /// <param name="cancellationToken">Ends the wait; nothing was taken then.</param>
     /// <returns>
-    /// Granted, never, timed out, or denied: when the time-out is zero or a circuit breaker is open. Without a grant nothing
-    /// was taken.
+    /// Granted, never, timed out, or denied: when the time-out is zero, a circuit breaker is open, or a limit that throttles
+    /// would have to delay for longer than it may. Without a grant nothing was taken.
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">A negative number or time.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled before the permits came.</exception>
-    /// <exception cref="TidegateException">0 permits, or a key that is out of date.</exception>
+    /// <exception cref="TidegateException">
+    /// 0 permits, a key that is out of date, or 65,536 wait for it already, or a million for any.
+    /// </exception>
     /// <remarks>
-    /// It tries again whenever a refusal said that it may succeed. Unlike <see cref="Acquire"/> it stands in no queue:
-    /// of several that wait, whoever tries first wins, and the longest delay of a limit that throttles does not end it. .NET's timers are some milliseconds coarse, so one loop of
-    /// single permits keeps up with a rate only if the burst holds about 10 ms of it.
+    /// .NET's timers are some milliseconds coarse, so one loop of single permits keeps up with a rate only if the burst holds
+    /// about 10 ms of it. A program that does not come to look for a tenth of a second may be passed by others.
     /// </remarks>
     public unsafe ValueTask<TidegateDecision> AcquireAsync(
         long permits, TimeSpan timeout, CancellationToken cancellationToken = default)
@@ -95,15 +92,21 @@ public readonly record struct TidegateKey
         {
             return ValueTask.FromCanceled<TidegateDecision>(cancellationToken);
         }
-        TidegateDecision made;
-        int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, &made);
-        if (status < 0)
+        if (timeout == TimeSpan.Zero || !RefusalCounts || MayBeGranted(permits))
         {
-            return ValueTask.FromException<TidegateDecision>(TidegateException.Of(status));
+            TidegateDecision made;
+            int status = NativeMethods.tidegate_key_try_acquire(Id, (ulong)permits, &made);
+            if (status < 0)
+            {
+                return ValueTask.FromException<TidegateDecision>(TidegateException.Of(status));
+            }
+            // An open breaker refuses everybody unasked, also in the library's own line.
+            if (timeout == TimeSpan.Zero || made is not { Status: TidegateStatus.Denied, Basis: not TidegateBasis.Breaker })
+            {
+                return new(made);
+            }
         }
-        return IsWorthWaiting(made) && timeout != TimeSpan.Zero
-            ? Wait(this, permits, made, timeout, cancellationToken)
-            : new(made);
+        return WaitingLine.Join(Id, (ulong)permits, timeout, cancellationToken);
     }
 
     /// <inheritdoc cref="AcquireAsync(long, TimeSpan, CancellationToken)"/>
@@ -169,34 +172,19 @@ public readonly record struct TidegateKey
     /// <exception cref="TidegateException">It was given back already.</exception>
     public void Release() => Interop.Check(NativeMethods.tidegate_key_release(Id));
 
-    private static async ValueTask<TidegateDecision> Wait(
-        TidegateKey key, long permits, TidegateDecision denied, TimeSpan timeout, CancellationToken cancellationToken)
+    /// <summary>
+    /// Whether a refusal before a place in line is to be avoided, which the library takes for two requests: where a breaker
+    /// may count them, and where others wait, so that it is likely. To look first costs as much as ten decisions.
+    /// </summary>
+    private static bool RefusalCounts => TidegateEnforcement.IsBreakerInUse || !WaitingLine.IsEmpty;
+
+    /// <summary>Whether permits are there now, or what to answer is known without waiting.</summary>
+    private unsafe bool MayBeGranted(long permits)
     {
-        long start = Stopwatch.GetTimestamp();
-        while (IsWorthWaiting(denied))
-        {
-            long nap = Milliseconds(denied.RetryAfter);
-            if (timeout != Timeout.InfiniteTimeSpan)
-            {
-                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
-                if (left <= TimeSpan.Zero)
-                {
-                    return denied.AsTimedOut();
-                }
-                nap = Math.Min(nap, Milliseconds(left));
-            }
-            await Task.Delay((int)nap, cancellationToken).ConfigureAwait(false);
-            key.TryAcquire(permits, out denied);
-        }
-        return denied;
+        TidegateDecision found;
+        int status = NativeMethods.tidegate_key_peek(Id, &found);
+        return status == (int)TidegateStatus.Ok
+            ? permits <= found.Remaining || found.Basis is TidegateBasis.Allowed or TidegateBasis.Shadow
+            : status != (int)TidegateStatus.Denied;
     }
-
-    /// <summary>An open breaker refuses everybody unasked, also in the library's own queue.</summary>
-    private static bool IsWorthWaiting(in TidegateDecision denied) =>
-        denied is { Status: TidegateStatus.Denied, Basis: not TidegateBasis.Breaker };
-
-    /// <summary>Rounded up, since <see cref="Task.Delay(int)"/> of a fraction returns at once.</summary>
-    private static long Milliseconds(TimeSpan time) =>
-        Math.Min((Math.Min(time.Ticks, LongestNapMs * TimeSpan.TicksPerMillisecond) + TimeSpan.TicksPerMillisecond - 1)
-            / TimeSpan.TicksPerMillisecond, LongestNapMs);
 }

@@ -11,10 +11,14 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
     private readonly TidegateRuntime _runtime;
     private readonly LimiterHandle _handle;
 
-    internal TidegateLimiter(TidegateRuntime runtime, string name, TidegateLimit limit, nint handle)
+    // Of the tiers, if all that ask for a value ask for that of one and the same.
+    private readonly string? _onlyDimension;
+
+    internal TidegateLimiter(TidegateRuntime runtime, string name, TidegateLimit limit, nint handle, string? onlyDimension = null)
     {
         _runtime = runtime;
         _handle = new(handle);
+        _onlyDimension = onlyDimension;
         (Name, Limit) = (name, limit);
     }
 
@@ -100,5 +104,9 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
         Limit = tier is null or 0 ? limit.As(Limit) : Limit;
     }
 
-    internal void Free() => _handle.Dispose();
+    internal void Free()
+    {
+        _handle.Dispose();
+        _borrowed.Close();
+    }
 }

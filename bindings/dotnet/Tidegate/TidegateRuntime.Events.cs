@@ -7,11 +7,8 @@ namespace Tidegate;
 // What the limits of a runtime have to say beyond their decisions. Events are pulled: nothing calls back into the program.
 public sealed partial class TidegateRuntime
 {
-    /// <summary>
-    /// How long a thread is in the library at once. The library wakes nobody who waits there when the runtime is closed:
-    /// the handle that it waits with must be idle for that.
-    /// </summary>
-    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(100);
+    /// <summary>Calls that are in the library, or about to be: closing wakes them first.</summary>
+    private int _listening;
 
     /// <summary>How often <see cref="EventsAsync"/> looks: a person or a consumer that is paused notices no difference.</summary>
     private static readonly TimeSpan LookAgain = TimeSpan.FromMilliseconds(20);
@@ -23,24 +20,20 @@ public sealed partial class TidegateRuntime
     /// here for its end.
     /// </summary>
     /// <param name="timeout">Longest wait; <see cref="Timeout.InfiniteTimeSpan"/> = without end.</param>
+    /// <param name="cancellationToken">Ends the wait; an event that came first is returned all the same.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative time.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The runtime was closed, before or meanwhile.</exception>
-    public TidegateEvent? NextEvent(TimeSpan timeout)
+    public TidegateEvent? NextEvent(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         Interop.CheckTimeout(timeout, nameof(timeout));
-        long start = Stopwatch.GetTimestamp();
-        while (true)
+        if (timeout == TimeSpan.Zero)
         {
-            TimeSpan left = timeout == Timeout.InfiniteTimeSpan
-                ? TimeSpan.MaxValue
-                : timeout - Stopwatch.GetElapsedTime(start);
+            cancellationToken.ThrowIfCancellationRequested();
             ThrowIfClosed();
-            TidegateEvent? happened = TakeEvent(left < LongestWait ? left : LongestWait);
-            if (happened is not null || left <= LongestWait)
-            {
-                return happened;
-            }
+            return TakeEvent(timeout);
         }
+        return WaitForEvent(timeout, cancellationToken);
     }
 
     /// <summary>The events of the runtime's limits as they come; ends when the runtime is closed.</summary>
@@ -81,11 +74,70 @@ public sealed partial class TidegateRuntime
         }
     }
 
+    private TidegateEvent? WaitForEvent(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        long start = Stopwatch.GetTimestamp();
+        TimeSpan left = timeout;
+        StrongBox<int> inside = new();
+        using CancellationTokenRegistration registration =
+            cancellationToken.UnsafeRegister(_ => WakeWhile(ref inside.Value), null);
+        TidegateEvent? happened;
+        do
+        {
+            happened = WaitInside(left, inside, cancellationToken);
+            // Woken for the sake of another, it waits on.
+            left = timeout == Timeout.InfiniteTimeSpan ? timeout : timeout - Stopwatch.GetElapsedTime(start);
+        }
+        while (happened is null && (left > TimeSpan.Zero || left == Timeout.InfiniteTimeSpan));
+        return happened;
+    }
+
+    /// <summary>
+    /// One wait in the library. Whoever ends it does two things: he says so, and wakes those who are inside. Here one is first
+    /// inside and then asks whether it was said: one of both sees the other.
+    /// </summary>
+    private TidegateEvent? WaitInside(TimeSpan timeout, StrongBox<int> inside, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _listening);
+        Interlocked.Exchange(ref inside.Value, 1);
+        try
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            ObjectDisposedException.ThrowIf(_isClosing, this);
+            return TakeEvent(timeout);
+        }
+        finally
+        {
+            Volatile.Write(ref inside.Value, 0);
+            Interlocked.Decrement(ref _listening);
+        }
+    }
+
+    /// <summary>
+    /// Wakes who waits for events until those have left that are counted: another may take a wake that comes a moment before
+    /// the wait.
+    /// </summary>
+    private void WakeWhile(ref int inside)
+    {
+        SpinWait spin = default;
+        try
+        {
+            while (Volatile.Read(ref inside) > 0 && NativeMethods.tidegate_runtime_wake(_handle) >= 0)
+            {
+                spin.SpinOnce();
+            }
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed by another thread, which wakes them all.
+        }
+    }
+
     private unsafe TidegateEvent? TakeEvent(TimeSpan timeout)
     {
         nint happened = 0;
         nint error = 0;
-        ulong most = timeout > TimeSpan.Zero ? Interop.Nanoseconds(timeout, nameof(timeout)) : 0;
+        ulong most = Interop.TimeoutNs(timeout, nameof(timeout));
         int status = NativeMethods.tidegate_runtime_next_event(_handle, most, &happened, &error);
         Interop.Check(status, error);
         return status == (int)TidegateStatus.Ok ? TidegateEvent.Take(happened) : null;

@@ -46,7 +46,8 @@ public sealed partial class TidegateRuntime
         int status = NativeMethods.tidegate_limiter_create_tiers(
             _handle, named.Dimension, (nuint)named.DimensionLen, native, (uint)tiers.Length, &handle, &error);
         Interop.Check(status, error);
-        return Keep(new(this, name, tiers[0].Limit, handle));
+        string[] dimensions = [.. tiers.Select(tier => tier.Scope).OfType<string>().Distinct()];
+        return Keep(new(this, name, tiers[0].Limit, handle, dimensions.Length == 1 ? dimensions[0] : null));
     }
 
     /// <summary>Makes a limiter. Every process that makes one of this name on the same topic shares it.</summary>

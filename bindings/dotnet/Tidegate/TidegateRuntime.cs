@@ -16,6 +16,7 @@ public sealed partial class TidegateRuntime : IDisposable, IAsyncDisposable
     // Closing gives these back, too: each keeps the native runtime open. Null once closing began.
     private HashSet<TidegateLimiter>? _limiters = [];
     private readonly object _gate = new();
+    private volatile bool _isClosing;
 
     private TidegateRuntime(nint handle) => _handle = new(handle);
 
@@ -102,6 +103,9 @@ public sealed partial class TidegateRuntime : IDisposable, IAsyncDisposable
         {
             return false;
         }
+        _isClosing = true;
+        Interlocked.MemoryBarrier();
+        WakeWhile(ref _listening);
         foreach (TidegateLimiter limiter in limiters)
         {
             limiter.Free();

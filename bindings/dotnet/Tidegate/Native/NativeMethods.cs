@@ -133,6 +133,10 @@ internal static unsafe partial class NativeMethods
         LimiterHandle limiter, byte* value, nuint valueLen, ulong* keyOut, nint* errorOut);
 
     [LibraryImport(Library)]
+    internal static partial int tidegate_limiter_borrow(
+        LimiterHandle limiter, byte* value, nuint valueLen, ulong* keyOut, nint* errorOut);
+
+    [LibraryImport(Library)]
     internal static partial nint tidegate_clock_create();
 
     [LibraryImport(Library)]
@@ -148,6 +152,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)]
     internal static partial int tidegate_runtime_next_event(
         RuntimeHandle runtime, ulong timeoutNs, nint* eventOut, nint* errorOut);
+
+    [LibraryImport(Library)]
+    internal static partial int tidegate_runtime_wake(RuntimeHandle runtime);
 
     [LibraryImport(Library)]
     internal static partial uint tidegate_event_kind(nint @event);
