@@ -2,10 +2,10 @@ using System.Text;
 
 namespace Tidegate.Tests;
 
-/// <summary>Decisions by value: the limiter borrows a key for what comes again, and nobody notices but by the time it takes.</summary>
+/// <summary>Decisions by value: the limiter holds a key for what comes again, and nobody notices but by the time it takes.</summary>
 public sealed class ValueTests : StoppedTests
 {
-    private const int Most = BorrowedKeys.EntriesMax;
+    private const int Most = HeldKeys.EntriesMax;
 
     private static void Twice(Action act)
     {
@@ -14,17 +14,17 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void A_value_that_comes_again_is_borrowed_and_one_that_comes_once_is_not()
+    public void A_key_is_held_for_a_value_that_comes_again_and_none_for_one_that_comes_once()
     {
         TidegateLimiter limiter = Limiter(Setup.Still(burst: 9));
         Assert.True(limiter.TryAcquire("once"));
-        Assert.Equal(0, limiter.BorrowedCount);
+        Assert.Equal(0, limiter.HeldCount);
         Twice(() => Assert.True(limiter.TryAcquire("again")));
-        Assert.Equal(1, limiter.BorrowedCount);
+        Assert.Equal(1, limiter.HeldCount);
     }
 
     [Fact]
-    public void Every_spelling_of_a_value_is_one_bucket_before_it_is_borrowed_and_after()
+    public void Every_spelling_of_a_value_is_one_bucket_before_a_key_is_held_and_after()
     {
         string text = "Zürich-东京-\U0001F30A";
         byte[] utf8 = Encoding.UTF8.GetBytes(text);
@@ -41,14 +41,14 @@ public sealed class ValueTests : StoppedTests
             Assert.True(key.TryAcquire());
             left--;
         }
-        Assert.Equal(1, limiter.BorrowedCount);
+        Assert.Equal(1, limiter.HeldCount);
         Assert.False(limiter.TryAcquire(text));
         Assert.False(limiter.TryAcquire(utf8, 1, out _));
         Assert.True(limiter.TryAcquire("Zürich-东京"));
     }
 
     [Fact]
-    public void A_refusal_of_a_borrowed_key_says_what_one_without_says()
+    public void A_refusal_of_a_held_key_says_what_one_without_says()
     {
         TidegateLimiter limiter = Limiter(Setup.PerSecond(10, burst: 2));
         Twice(() => Assert.True(limiter.TryAcquire("a")));
@@ -62,7 +62,7 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void What_fails_without_a_borrowed_key_fails_with_one_in_the_same_words()
+    public void What_fails_without_a_held_key_fails_with_one_in_the_same_words()
     {
         TidegateLimiter limiter = Limiter(Setup.Still(burst: 9));
         string Words(Action act) => Assert.ThrowsAny<Exception>(act).Message;
@@ -73,7 +73,7 @@ public sealed class ValueTests : StoppedTests
         ];
         string[] before = [.. wrong.Select(Words)];
         Twice(() => Assert.True(limiter.TryAcquire("a")));
-        Assert.Equal(1, limiter.BorrowedCount);
+        Assert.Equal(1, limiter.HeldCount);
         Assert.Equal(before, wrong.Select(Words));
         Assert.True(limiter.TryAcquire("a"));
     }
@@ -94,35 +94,38 @@ public sealed class ValueTests : StoppedTests
                 Assert.True(limiter.TryAcquire("y" + text[1..]));
             }
         }
-        int kept = limiter.BorrowedCount;
-        string tooLong = new('z', BorrowedKeys.CharsMax + 1);
+        int kept = limiter.HeldCount;
+        string tooLong = new('z', HeldKeys.CharsMax + 1);
         Twice(() => Assert.True(limiter.TryAcquire(tooLong)));
-        Assert.Equal(kept, limiter.BorrowedCount);
-        string longest = new('z', BorrowedKeys.CharsMax);
+        Assert.Equal(kept, limiter.HeldCount);
+        string longest = new('z', HeldKeys.CharsMax);
         Twice(() => Assert.True(limiter.TryAcquire(longest)));
-        Assert.Equal(kept + 1, limiter.BorrowedCount);
+        Assert.Equal(kept + 1, limiter.HeldCount);
     }
 
     [Fact]
-    public void A_borrowed_key_that_has_ended_is_borrowed_again_and_what_it_took_is_remembered()
+    public void A_key_that_is_pushed_out_is_given_back_and_what_it_took_is_remembered()
     {
         TidegateLimiter limiter = Limiter(Setup.Still(burst: 9));
         Twice(() => Assert.True(limiter.TryAcquire("a")));
         TidegateKey key = limiter.GetKey("a");
-        // Nobody holds it then, and it ends.
         key.Release();
-        Assert.Equal(TidegateStatus.Stale, Setup.Fails(() => key.TryAcquire()));
-        for (int left = 6; left >= 0; left--)
+        Assert.True(key.TryAcquire(), "the limiter holds it, too");
+        for (int i = 0; i < 2 * Most; i++)
         {
-            Assert.True(limiter.TryAcquire("a", 1, out TidegateDecision made));
-            Assert.Equal(left, made.Remaining);
+            string text = $"other-{i}";
+            Twice(() => Assert.True(limiter.TryAcquire(text)));
         }
-        Assert.False(limiter.TryAcquire("a"));
-        Assert.Equal(1, limiter.BorrowedCount);
+        Assert.Equal(limiter.HeldCount, Runtime.Metrics().Keys);
+        Assert.InRange(limiter.HeldCount, Most / 2, Most);
+        limiter.TryAcquire("a", 1, out TidegateDecision made);
+        Assert.Equal((TidegateStatus.Ok, 5), (made.Status, made.Remaining));
+        limiter.Dispose();
+        Assert.Equal(0, Runtime.Metrics().Keys);
     }
 
     [Fact]
-    public void Keys_that_are_borrowed_end_by_themselves_where_room_is_wanted()
+    public void Keys_that_are_held_are_given_back_where_room_is_wanted()
     {
         TidegateOptions options = Setup.Options();
         options["keys.max"] = "4";
@@ -145,7 +148,7 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void Where_there_is_no_room_a_new_value_is_refused_and_a_borrowed_one_is_not()
+    public void Where_there_is_no_room_a_new_value_is_refused_and_a_held_one_is_not()
     {
         TidegateOptions options = Setup.Options();
         options["keys.max"] = "1";
@@ -159,7 +162,7 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void A_borrowed_key_follows_the_limit()
+    public void A_held_key_follows_the_limit()
     {
         TidegateLimiter limiter = Limiter(Setup.PerSecond(10, burst: 10));
         Twice(() => Assert.True(limiter.TryAcquire("a", 5)));
@@ -170,7 +173,7 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void What_is_granted_and_refused_is_counted_as_without_borrowing()
+    public void What_is_granted_and_refused_is_counted_as_without_held_keys()
     {
         TidegateLimiter limiter = Limiter(Setup.Still(burst: 5));
         int granted = Enumerable.Range(0, 8).Count(_ => limiter.TryAcquire("a"));
@@ -179,7 +182,7 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
-    public void A_disposed_limiter_refuses_what_it_has_borrowed_and_forgets_it()
+    public void A_disposed_limiter_refuses_what_it_held_and_gives_it_back()
     {
         TidegateLimiter limiter = Limiter(Setup.Still(burst: 9));
         Twice(() => Assert.True(limiter.TryAcquire("a")));
@@ -187,12 +190,12 @@ public sealed class ValueTests : StoppedTests
         Assert.Throws<ObjectDisposedException>(() => limiter.TryAcquire("a"));
         Assert.Throws<ObjectDisposedException>(() => limiter.TryAcquire("a"u8, 1, out _));
         Assert.Throws<ObjectDisposedException>(() => limiter.TryAcquire("b"));
-        Assert.Equal(0, limiter.BorrowedCount);
+        Assert.Equal(0, limiter.HeldCount);
         TidegateLimiter other = Runtime.CreateLimiter("other", Setup.Still(burst: 9));
         Twice(() => Assert.True(other.TryAcquire("a")));
         Runtime.Dispose();
         Assert.Throws<ObjectDisposedException>(() => other.TryAcquire("a"));
-        Assert.Equal(0, other.BorrowedCount);
+        Assert.Equal(0, other.HeldCount);
     }
 
     [Fact]
@@ -249,7 +252,7 @@ public sealed class ValueTests : StoppedTests
         Assert.All(texts, text => Assert.False(limiter.TryAcquire(text)));
     }
 
-    /// <summary>Takes one, and ends the key under the feet of those who borrowed it.</summary>
+    /// <summary>Takes one, and gives the key back under the feet of those who found the same.</summary>
     private static bool Ended(TidegateKey key)
     {
         try
@@ -271,19 +274,19 @@ public sealed class ValueTests : StoppedTests
             Assert.True(limiter.TryAcquire($"once-{i}"));
         }
         // A few share the mark of another by chance: one in 65,536.
-        Assert.InRange(limiter.BorrowedCount, 0, 20);
+        Assert.InRange(limiter.HeldCount, 0, 20);
         for (int i = 0; i < 3 * Most; i++)
         {
             string text = $"twice-{i}";
             Twice(() => Assert.True(limiter.TryAcquire(text)));
         }
-        Assert.InRange(limiter.BorrowedCount, Most / 2, Most);
+        Assert.InRange(limiter.HeldCount, Most / 2, Most);
         Twice(() => Assert.True(limiter.TryAcquire("the next")));
         Assert.True(limiter.TryAcquire("once-0"));
     }
 
     [Fact]
-    public void A_limiter_of_tiers_borrows_where_one_value_says_it_all()
+    public void A_limiter_of_tiers_holds_keys_where_one_value_says_it_all()
     {
         TidegateLimiter limiter = Runtime.CreateLimiter(
             "tiers", new TidegateTier("all", Setup.Still(5)), new TidegateTier("topic", Setup.Still(3), "topic"));
@@ -299,17 +302,17 @@ public sealed class ValueTests : StoppedTests
     }
 }
 
-/// <summary>The table of what is borrowed, by itself.</summary>
-public sealed class BorrowedKeysTests
+/// <summary>The table of keys that are held, by itself.</summary>
+public sealed class HeldKeysTests
 {
-    private readonly BorrowedKeys _keys = new();
+    private readonly HeldKeys _keys = new();
 
     private ulong Find(string text) => _keys.Find(text, out _);
 
-    private void Add(string text, ulong key)
+    private ulong Add(string text, ulong key)
     {
         _keys.Find(text, out ulong hash);
-        _keys.Add(text, hash, key);
+        return _keys.Add(text, hash, key);
     }
 
     [Fact]
@@ -328,21 +331,8 @@ public sealed class BorrowedKeysTests
     [Fact]
     public void A_text_has_one_key_the_last_one()
     {
-        Add("a", 1);
-        Add("a", 2);
+        Assert.Equal((0UL, 1UL), (Add("a", 1), Add("a", 2)));
         Assert.Equal((2UL, 1), (Find("a"), _keys.Count));
-    }
-
-    [Fact]
-    public void A_key_is_forgotten_by_its_number_so_that_a_newer_one_stays()
-    {
-        Add("a", 1);
-        _keys.Find("a", out ulong hash);
-        Add("a", 2);
-        _keys.Forget(hash, 1);
-        Assert.Equal(2UL, Find("a"));
-        _keys.Forget(hash, 2);
-        Assert.Equal((0UL, 0), (Find("a"), _keys.Count));
     }
 
     [Fact]
@@ -362,11 +352,11 @@ public sealed class BorrowedKeysTests
     [Fact]
     public void As_many_as_there_may_be_have_room_but_for_very_few_and_one_more_pushes_one_out()
     {
-        for (int i = 1; i <= BorrowedKeys.EntriesMax; i++)
+        for (int i = 1; i <= HeldKeys.EntriesMax; i++)
         {
             Add($"tenant-{i}", (ulong)i);
         }
-        Assert.InRange(_keys.Count, BorrowedKeys.EntriesMax - 100, BorrowedKeys.EntriesMax);
+        Assert.InRange(_keys.Count, HeldKeys.EntriesMax - 100, HeldKeys.EntriesMax);
         int kept = 0;
         for (int i = 1; i <= 1_000; i++)
         {
@@ -375,15 +365,30 @@ public sealed class BorrowedKeysTests
         }
         // Whoever is alone for 16 places pushes nobody out: one in 65,536.
         Assert.InRange(kept, 990, 1_000);
-        Assert.InRange(_keys.Count, BorrowedKeys.EntriesMax - 100, BorrowedKeys.EntriesMax);
+        Assert.InRange(_keys.Count, HeldKeys.EntriesMax - 100, HeldKeys.EntriesMax);
+    }
+
+    [Fact]
+    public void Every_key_that_was_added_comes_out_once()
+    {
+        List<ulong> back = [];
+        for (int i = 1; i <= 3 * HeldKeys.EntriesMax; i++)
+        {
+            back.Add(Add($"tenant-{i}", (ulong)i));
+        }
+        back.RemoveAll(key => key == 0);
+        Assert.Equal(3 * HeldKeys.EntriesMax, back.Count + _keys.Count);
+        back.AddRange(_keys.TakeAll(close: false));
+        Assert.Equal(Enumerable.Range(1, 3 * HeldKeys.EntriesMax).Select(i => (ulong)i), back.Order());
+        Assert.Equal((0UL, 0UL), (Find("tenant-1"), Add("tenant-1", 1)));
     }
 
     [Fact]
     public void A_closed_one_keeps_nothing_and_takes_nothing()
     {
         Add("a", 1);
-        _keys.Close();
-        Add("b", 2);
+        Assert.Equal([1UL], _keys.TakeAll(close: true));
+        Assert.Equal(2UL, Add("b", 2));
         Assert.Equal((0UL, 0UL, 0), (Find("a"), Find("b"), _keys.Count));
     }
 

@@ -8,12 +8,12 @@ namespace Tidegate;
 // Decisions by value, without a key that somebody holds.
 public sealed unsafe partial class TidegateLimiter
 {
-    private readonly BorrowedKeys _borrowed = new();
+    private readonly HeldKeys _held = new();
 
-    internal int BorrowedCount => _borrowed.Count;
+    internal int HeldCount => _held.Count;
 
-    // Cleared for good when the library lends no key of this limiter.
-    private bool _lends = true;
+    // Cleared for good when a value alone does not name a key of this limiter.
+    private bool _holds = true;
 
     /// <summary>
     /// Takes <paramref name="permits"/> under a value now or not at all, without a key to resolve before and release
@@ -56,7 +56,7 @@ public sealed unsafe partial class TidegateLimiter
     [SkipLocalsInit]
     public bool TryAcquire(ReadOnlySpan<byte> utf8Value, long permits, out TidegateDecision decision)
     {
-        Span<char> text = stackalloc char[BorrowedKeys.CharsMax];
+        Span<char> text = stackalloc char[HeldKeys.CharsMax];
         TidegateDecision made;
         // What is too long or no text is for the library to judge.
         bool granted = utf8Value.Length <= text.Length
@@ -75,11 +75,11 @@ public sealed unsafe partial class TidegateLimiter
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
-        if (value.Length > BorrowedKeys.CharsMax)
+        if (value.Length > HeldKeys.CharsMax)
         {
             return TryByNewText(value, permits, made);
         }
-        ulong key = _borrowed.Find(value, out ulong hash);
+        ulong key = _held.Find(value, out ulong hash);
         if (key != 0)
         {
             int status = NativeMethods.tidegate_key_try_acquire(key, (ulong)permits, made);
@@ -87,13 +87,12 @@ public sealed unsafe partial class TidegateLimiter
             {
                 return status == 0;
             }
-            // It has ended, as it was not used for a while; or the call fails, and then without a key for the same reason.
-            _borrowed.Forget(hash, key);
+            // Given back meanwhile; or the call fails, and then without a key for the same reason.
         }
         bool granted = TryByNewText(value, permits, made);
-        if (_borrowed.CameBefore(hash) && _lends)
+        if (key == 0 && _held.CameBefore(hash) && _holds)
         {
-            Borrow(text ?? value.ToString(), hash);
+            Hold(text ?? value.ToString(), hash);
         }
         return granted;
     }
@@ -109,11 +108,10 @@ public sealed unsafe partial class TidegateLimiter
     {
         ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(permits);
-        int status;
-        fixed (byte* bytes = utf8Value)
+        int status = Decide(utf8Value, permits, made);
+        if (status == (int)TidegateStatus.Capacity && GaveAllBack())
         {
-            status = NativeMethods.tidegate_limiter_try_acquire(
-                _handle, bytes, (nuint)utf8Value.Length, (ulong)permits, made);
+            status = Decide(utf8Value, permits, made);
         }
         if (HasStory(status, permits))
         {
@@ -123,11 +121,20 @@ public sealed unsafe partial class TidegateLimiter
         return status == 0;
     }
 
+    private int Decide(ReadOnlySpan<byte> utf8Value, long permits, TidegateDecision* made)
+    {
+        fixed (byte* bytes = utf8Value)
+        {
+            return NativeMethods.tidegate_limiter_try_acquire(
+                _handle, bytes, (nuint)utf8Value.Length, (ulong)permits, made);
+        }
+    }
+
     /// <summary>
-    /// Borrows a key for a text that was decided for just now. Never throws: the decision stands, and without a key the next
+    /// Holds a key for a text that was decided for just now. Never throws: the decision stands, and without a key the next
     /// one costs what this one did.
     /// </summary>
-    private void Borrow(string text, ulong hash)
+    private void Hold(string text, ulong hash)
     {
         ulong key = 0;
         int status = (int)TidegateStatus.Closed;
@@ -136,23 +143,37 @@ public sealed unsafe partial class TidegateLimiter
         {
             fixed (byte* bytes = utf8.Bytes)
             {
-                status = NativeMethods.tidegate_limiter_borrow(_handle, bytes, (nuint)utf8.Bytes.Length, &key, null);
+                status = NativeMethods.tidegate_limiter_key(_handle, bytes, (nuint)utf8.Bytes.Length, &key, null);
             }
         }
         catch (ObjectDisposedException)
         {
             // Meanwhile, by another thread.
         }
-        catch (EntryPointNotFoundException)
-        {
-            // A library of the same ABI that is older than this function.
-            _lends = false;
-        }
         if (status == (int)TidegateStatus.Ok)
         {
-            _borrowed.Add(text, hash, key);
+            GiveBack(_held.Add(text, hash, key));
         }
-        _lends &= status != (int)TidegateStatus.Argument;
+        _holds &= status != (int)TidegateStatus.Argument;
+    }
+
+    /// <summary>Whether there may be room now for a new value, because this limiter holds no keys any more.</summary>
+    private bool GaveAllBack()
+    {
+        bool held = _held.Count > 0;
+        GiveBackAll(close: false);
+        return held;
+    }
+
+    private void GiveBackAll(bool close) => Array.ForEach(_held.TakeAll(close), GiveBack);
+
+    private static void GiveBack(ulong key)
+    {
+        if (key != 0)
+        {
+            // One that is out of date went with its runtime.
+            _ = NativeMethods.tidegate_key_release(key);
+        }
     }
 
     /// <summary>

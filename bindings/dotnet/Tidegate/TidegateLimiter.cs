@@ -107,6 +107,6 @@ public sealed unsafe partial class TidegateLimiter : IDisposable
     internal void Free()
     {
         _handle.Dispose();
-        _borrowed.Close();
+        GiveBackAll(close: true);
     }
 }

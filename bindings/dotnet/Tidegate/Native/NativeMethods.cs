@@ -133,10 +133,6 @@ internal static unsafe partial class NativeMethods
         LimiterHandle limiter, byte* value, nuint valueLen, ulong* keyOut, nint* errorOut);
 
     [LibraryImport(Library)]
-    internal static partial int tidegate_limiter_borrow(
-        LimiterHandle limiter, byte* value, nuint valueLen, ulong* keyOut, nint* errorOut);
-
-    [LibraryImport(Library)]
     internal static partial nint tidegate_clock_create();
 
     [LibraryImport(Library)]

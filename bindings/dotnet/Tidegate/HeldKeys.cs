@@ -5,16 +5,16 @@ using System.Security.Cryptography;
 namespace Tidegate;
 
 /// <summary>
-/// The keys that a limiter has borrowed for texts. The library ends one that was not used for a while, so nobody gives
-/// them back: one that is out of date is found out by its use, and forgotten.
+/// The keys that a limiter holds for texts that come again. Whoever takes a key out of here gives it back.
 /// </summary>
 /// <remarks>
 /// A text stands in one of a few neighbouring places, and pushes another out when all texts there may be are known: the
-/// table is bounded, whatever is asked for. A text that comes for the first time only leaves a mark, so that a caller who
-/// sends ever new ones fills neither the table nor the heap. Looking up takes no lock and writes nothing: an entry never
-/// changes.
+/// table is bounded, and so are the keys, whatever is asked for. A text that comes for the first time only leaves a mark, so
+/// that a caller who sends ever new ones fills neither the table nor the heap. Looking up takes no lock and writes nothing:
+/// an entry never changes. So a key may be given back under somebody who has just found it: it is out of date then, which its
+/// use tells.
 /// </remarks>
-internal sealed class BorrowedKeys
+internal sealed class HeldKeys
 {
     /// <summary>Most texts of a limiter.</summary>
     internal const int EntriesMax = 16_384;
@@ -85,58 +85,47 @@ internal sealed class BorrowedKeys
         return before;
     }
 
-    internal void Add(string text, ulong hash, ulong key)
+    /// <summary>Keeps a key for a text. The key that is to be given back for it, its own or another; 0 = none.</summary>
+    internal ulong Add(string text, ulong hash, ulong key)
     {
         lock (_gate)
         {
             if (_closed)
             {
-                return;
+                return key;
             }
             // Early, so that most stand in the first of their places.
-            if (4 * _count >= _entries.Length && _entries.Length < PlacesMax)
+            if (4 * _count >= _entries.Length && _entries.Length < PlacesMax && Grown() is { } larger)
             {
-                Grow();
+                _entries = larger;
             }
             int place = PlaceOf(_entries, text, hash);
             if (place < 0 || (_entries[place] is null && _count == EntriesMax))
             {
                 place = PlaceOfAnother(hash);
             }
-            if (place >= 0)
+            if (place < 0)
             {
-                _count += _entries[place] is null ? 1 : 0;
-                _entries[place] = new(text, hash, key);
+                return key;
             }
+            ulong pushedOut = _entries[place]?.Key ?? 0;
+            _count += pushedOut == 0 ? 1 : 0;
+            _entries[place] = new(text, hash, key);
+            return pushedOut;
         }
     }
 
-    /// <summary>A key is out of date.</summary>
-    internal void Forget(ulong hash, ulong key)
+    /// <summary>Takes all out, for good if the limiter is disposed: it may be referred to for long.</summary>
+    internal ulong[] TakeAll(bool close)
     {
         lock (_gate)
         {
-            for (int i = 0; i < Window; i++)
-            {
-                ref Entry? entry = ref _entries[Place(_entries, hash, i)];
-                if (entry?.Key == key)
-                {
-                    entry = null;
-                    _count--;
-                }
-            }
-        }
-    }
-
-    /// <summary>Forgets all for good: a limiter that is disposed may be referred to for long.</summary>
-    internal void Close()
-    {
-        lock (_gate)
-        {
-            _closed = true;
+            _closed |= close;
+            ulong[] keys = [.. _entries.OfType<Entry>().Select(entry => entry.Key)];
             _entries = new Entry?[Window];
             _count = 0;
             _marks = null;
+            return keys;
         }
     }
 
@@ -175,19 +164,23 @@ internal sealed class BorrowedKeys
         return -1;
     }
 
-    private void Grow()
+    /// <summary>Twice the places; null where not all who are there would find one.</summary>
+    private Entry?[]? Grown()
     {
         Entry?[] larger = new Entry?[2 * _entries.Length];
-        int count = 0;
         foreach (Entry? entry in _entries)
         {
-            if (entry is not null && PlaceOf(larger, entry.Text, entry.Hash) is >= 0 and var place)
+            if (entry is not null)
             {
+                int place = PlaceOf(larger, entry.Text, entry.Hash);
+                if (place < 0)
+                {
+                    return null;
+                }
                 larger[place] = entry;
-                count++;
             }
         }
-        (_entries, _count) = (larger, count);
+        return larger;
     }
 
     /// <summary>
