@@ -47,6 +47,12 @@ extern PyType_Spec key_spec;
 /* A decision of zeros; NULL with an exception where the module is not connected. */
 Decision *new_decision(State *state);
 
+/* None, counted. Py_RETURN_NONE counts nothing where the headers are of 3.12 or newer, and Python up to 3.11 does count. */
+static inline PyObject *new_none(void) {
+  Py_INCREF(Py_None);
+  return Py_None;
+}
+
 /* Whether it is an int, and no subclass of it, that fits; sets no exception. */
 int to_uint64(PyObject *number, uint64_t *out);
 

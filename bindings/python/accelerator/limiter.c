@@ -18,12 +18,12 @@ static tidegate_limiter_t *pointer_of(State *state, PyObject *handle) {
 PyObject *limiter_try_acquire(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
   State *state = PyModule_GetState(module);
   uint64_t permits;
-  if (count != 3 || !PyUnicode_CheckExact(arguments[1]) || !to_uint64(arguments[2], &permits)) Py_RETURN_NONE;
+  if (count != 3 || !PyUnicode_CheckExact(arguments[1]) || !to_uint64(arguments[2], &permits)) return new_none();
   Py_ssize_t size;
   const char *value = PyUnicode_AsUTF8AndSize(arguments[1], &size);
   if (!value) {
     PyErr_Clear();
-    Py_RETURN_NONE;
+    return new_none();
   }
   Decision *decision = new_decision(state);
   if (!decision) return NULL;
@@ -32,5 +32,5 @@ PyObject *limiter_try_acquire(PyObject *module, PyObject *const *arguments, Py_s
   if (limiter && state->limiter_try_acquire(limiter, value, (size_t)size, permits, &decision->native) >= 0)
     return (PyObject *)decision;
   Py_DECREF(decision);
-  Py_RETURN_NONE;
+  return new_none();
 }

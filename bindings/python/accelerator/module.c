@@ -23,7 +23,7 @@ static PyObject *connect(PyObject *module, PyObject *arguments) {
   state->key_try_acquire = (key_try_acquire_t)(uintptr_t)one;
   state->limiter_try_acquire = (limiter_try_acquire_t)(uintptr_t)text;
   state->keys_try_acquire = (keys_try_acquire_t)(uintptr_t)batch;
-  Py_RETURN_NONE;
+  return new_none();
 }
 
 static PyObject *add_type(PyObject *module, PyType_Spec *spec) {

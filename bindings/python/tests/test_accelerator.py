@@ -61,6 +61,31 @@ def test_one_binary_serves_every_python_from_3_10_on_and_older_ones_go_without(p
     assert succeeds(SAID, python=python, environment={SWITCH: ""}) == f"{can} True\n"
 
 
+@needs_it
+@pytest.mark.parametrize("python", list(interpreters()))
+def test_a_binary_that_was_made_with_the_headers_of_another_python_leaves_this_one_whole(python, tmp_path):
+    environment = copied(tmp_path)
+    make = "import build_accelerator as it, sys; it.missing() or open(sys.argv[1], 'wb').write(it.compiled())"
+    subprocess.run([python, "-c", make, str(tmp_path / "tidegate" / FILE)], cwd=os.path.join(SOURCE, ".."), check=True)
+    # It is for older ones than those that make it, so there must be no count left out, and none left behind.
+    assert succeeds("""
+        import sys, tidegate
+        limiter = tidegate.Runtime().limiter("x", tidegate.Limit(10**9))
+        key = limiter.key("a")
+        def use(times):
+            for _ in range(times):
+                tidegate.try_acquire_each([key, key]), key.try_acquire(permits=2), limiter.try_acquire("a")
+                for wrong in (lambda: key.try_acquire("1"), lambda: limiter.try_acquire("a", -1), lambda: limiter.try_acquire("\\ud800")):
+                    try: wrong()
+                    except (TypeError, ValueError): pass
+        shared = [tidegate.Decision, tidegate.Key, 1, "permits"] + ([None, True] if sys.version_info < (3, 12) else [])
+        use(100)
+        before = [sys.getrefcount(each) for each in shared]
+        use(2_000)
+        print(max(abs(sys.getrefcount(each) - count) for each, count in zip(shared, before)) < 50)
+    """, environment=environment) == "True\n"
+
+
 # Every call beside every odd argument; what it answers, or what it raises in which words. Time stands still.
 TABLE = """
     import enum, fractions, tidegate
