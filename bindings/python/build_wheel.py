@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the wheel: the package and the shared library beside it. A PEP 517 backend that needs nothing but Python.
+"""Makes the wheel: the package, the shared library beside it, and the accelerator. A PEP 517 backend that needs nothing but
+Python; without a C compiler and Python.h the wheel holds no accelerator.
 
     cargo build --release && pip wheel --no-deps bindings/python
     python bindings/python/build_wheel.py [FOLDER]
 
-The library is target/release/libtidegate.so of this checkout, or the file that TIDEGATE_LIBRARY names.
+The library is target/release/libtidegate.so of this checkout, or the file that TIDEGATE_LIBRARY names. As where the package
+runs, TIDEGATE_PYTHON_ACCELERATOR is 0 for a wheel without the accelerator, and 1 for none but with it.
 """
 import base64
 import hashlib
@@ -16,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+
+import build_accelerator
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
@@ -33,11 +37,17 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     for name in sorted(os.listdir(SOURCE)):
         if name.endswith(".py") or name == "py.typed":
             files[f"tidegate/{name}"] = read(os.path.join(SOURCE, name))
-    return write(folder, files, f"py3-none-{platform_tag(shared)}")
+    accelerator = accelerated()
+    if accelerator:
+        files[f"tidegate/{build_accelerator.FILE}"] = accelerator
+    # Any Python 3, although the accelerator is for CPython from 3.10 on: where it cannot be used the package goes without.
+    return write(folder, files, f"py3-none-{platform_tag(shared + accelerator)}")
 
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
     """`pip install -e`: the package of this checkout, with the library that cargo built last."""
+    if wants_accelerator():
+        build_accelerator.in_place()
     return write(folder, {"tidegate.pth": os.path.dirname(SOURCE).encode() + b"\n"}, "py3-none-any")
 
 
@@ -50,6 +60,21 @@ def library():
     if not os.path.isfile(path):
         raise SystemExit(f"{os.path.normpath(path)} is not there: run `cargo build --release` first")
     return path
+
+
+def wants_accelerator():
+    """Whether to compile the accelerator; says why not."""
+    said = os.environ.get("TIDEGATE_PYTHON_ACCELERATOR")
+    why = "TIDEGATE_PYTHON_ACCELERATOR is 0" if said == "0" else build_accelerator.missing()
+    if why and said == "1":
+        raise SystemExit(f"TIDEGATE_PYTHON_ACCELERATOR is 1, and the accelerator cannot be compiled: {why}")
+    if why:
+        print(f"without the accelerator, ctypes will do its work: {why}", file=sys.stderr)
+    return not why
+
+
+def accelerated():
+    return build_accelerator.compiled() if wants_accelerator() else b""
 
 
 def stripped(shared):
@@ -65,7 +90,7 @@ def stripped(shared):
 
 
 def platform_tag(shared):
-    """The oldest glibc that has every symbol that the library asks for."""
+    """The oldest glibc that has every symbol that is asked for."""
     if not sys.platform.startswith("linux"):
         raise SystemExit(f"wheels are built on Linux only so far, not on {sys.platform}")
     minors = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)(?=[.\0])", shared)]

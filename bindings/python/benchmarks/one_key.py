@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One key from Python, beside aiolimiter, limits and throttled-py: microseconds of processor time per call.
 
-    pip install -r benches/requirements.txt
+    pip install -r benches/requirements.txt && python bindings/python/build_accelerator.py
     PYTHONPATH=bindings/python/src python bindings/python/benchmarks/one_key.py [--json] [--quick]
 
 All take turns in short rounds of one event loop, so that a noisy machine disturbs all alike. Each has a loop of its own
@@ -9,7 +9,9 @@ below, as a program would have it: calling it through a function would cost as m
 """
 import asyncio
 import gc
+import importlib
 import json
+import os
 import statistics
 import sys
 import time
@@ -19,6 +21,30 @@ import tidegate
 CALLS, ROUNDS = 3_000, 10 if "--quick" in sys.argv else 40
 PLENTY, DAY = 10**9, 86_400
 TEXT = "tenant-1"
+
+
+def without_accelerator():
+    """The package a second time, as it is where the accelerator is not."""
+    mine = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "tidegate"}
+    before = os.environ.get("TIDEGATE_PYTHON_ACCELERATOR", "")
+    os.environ["TIDEGATE_PYTHON_ACCELERATOR"] = "0"
+    try:
+        return importlib.import_module("tidegate")
+    finally:
+        os.environ["TIDEGATE_PYTHON_ACCELERATOR"] = before
+        sys.modules.update(mine)
+
+
+def of_ctypes(permits, per):
+    if not tidegate.ACCELERATED:
+        return {}
+    package = without_accelerator()
+    key = package.Runtime({"storage": "memory"}).limiter(f"{permits} in {per} s, ctypes", package.Limit(permits, per)).key(TEXT)
+
+    async def by_key():
+        return sum(1 for _ in range(CALLS) if key.try_acquire())
+
+    return {"tidegate, by key, without the accelerator": by_key}
 
 
 def of_tidegate(permits, per):
@@ -94,7 +120,7 @@ def of_throttled(permits, per):
 
 async def measure(case, permits, per, expected):
     contenders = {}
-    for of in (of_tidegate, of_aiolimiter, of_limits, of_throttled):
+    for of in (of_tidegate, of_ctypes, of_aiolimiter, of_limits, of_throttled):
         contenders.update(of(permits, per))
     rounds = {who: [] for who in contenders}
     # The first two warm up, and use up what there is of a dry limit.
@@ -112,7 +138,7 @@ async def measure(case, permits, per, expected):
         if "--json" in sys.argv:
             print(json.dumps({"part": "python", "case": case, "who": who, "unit": "us", "rounds": [round(us, 4) for us in each]}))
         else:
-            print(f"{case:20} {who:36} {statistics.median(each):8.2f} us")
+            print(f"{case:20} {who:42} {statistics.median(each):8.2f} us")
 
 
 def main():

@@ -10,6 +10,8 @@ import tidegate
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
 SOURCE = os.path.join(ROOT, "bindings", "python", "src")
+# What the accelerator is for.
+HAS_ACCELERATOR = sys.version_info >= (3, 10) and getattr(sys, "_is_gil_enabled", lambda: True)()
 _count = itertools.count()
 
 

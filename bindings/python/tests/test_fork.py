@@ -24,7 +24,7 @@ def test_a_forked_child_is_refused_and_opens_its_own_and_the_parent_goes_on(conf
         key = limiter.key("a")
         if os.fork() == 0:
             for use in (key.try_acquire, key.acquire, key.peek, key.status, key.release, runtime.health,
-                        runtime.metrics, lambda: limiter.key("b"), lambda: runtime.limiter("y", tidegate.Limit(1))):
+                        lambda: limiter.try_acquire("a"), runtime.metrics, lambda: limiter.key("b"), lambda: runtime.limiter("y", tidegate.Limit(1))):
                 try: use()
                 except tidegate.ForkedError as error: assert "open a runtime here" in str(error), error
                 else: raise SystemExit(f"{use} is not refused")

@@ -10,7 +10,7 @@
 
 Without "bootstrap.servers" limits hold for this process alone.
 """
-from . import _abi
+from . import _abi, _accelerate
 from ._clock import ManualClock
 from ._decision import Decision
 from ._enforcement import Backpressure, CircuitBreaker, Enforcement, HardLimit, Throttling
@@ -42,6 +42,8 @@ __version__ = "0.1.0"
 
 LIBRARY_PATH: str = _abi.PATH
 """The file that was loaded, or the name that the system's loader resolved."""
+ACCELERATED: bool = _accelerate.MODULE is not None
+"""Whether decisions are made by the accelerator; else by ctypes, which answers the same and takes longer."""
 LIBRARY_VERSION: str = _abi.version().decode()
 FEATURES: Feature = Feature(_abi.features())
 """What this build of the library can do."""
@@ -55,8 +57,8 @@ for _error in (
 del _error
 
 __all__ = [
-    "ABI_VERSION", "ArgumentError", "Backpressure", "Basis", "CapacityError", "CircuitBreaker", "ClosedError",
-    "ConfigError", "Decision", "Duration", "Enforcement", "Event", "EventKind", "Feature", "FEATURES",
+    "ABI_VERSION", "ACCELERATED", "ArgumentError", "Backpressure", "Basis", "CapacityError", "CircuitBreaker",
+    "ClosedError", "ConfigError", "Decision", "Duration", "Enforcement", "Event", "EventKind", "Feature", "FEATURES",
     "ForkedError", "HardLimit", "headers", "Health", "HealthState", "InternalError", "Key", "KeyStatus", "LagUnit",
     "LIBRARY_PATH", "LIBRARY_VERSION", "LibraryError", "Limit", "Limiter", "LimitKind", "ManualClock", "Metrics",
     "Nanoseconds", "Outage", "RateLimitExceeded", "Reservation", "Runtime", "Status", "Storage", "StorageError",

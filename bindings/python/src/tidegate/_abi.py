@@ -3,7 +3,7 @@ import ctypes
 from ctypes import POINTER, Structure, c_char_p, c_int32, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
 from typing import Any, List
 
-from . import _load
+from . import _accelerate, _load
 
 PATH, _waiting, _quick = _load.load()
 _missing: List[str] = []
@@ -35,12 +35,19 @@ class Scope(Structure):
 
 
 class Decision(Structure):
-    # Private names: `tidegate.Decision` inherits from this and offers them as properties.
+    # Private names: `tidegate.Decision` inherits from this, or from the accelerator's like, and offers them as properties.
     __slots__ = ()
     _fields_ = [
         ("_retry_after_ns", c_uint64), ("_remaining", c_uint64), ("_status", c_int32), ("_tier", c_uint16),
         ("_basis", c_uint16),
     ]
+
+    def __bool__(self) -> bool:
+        return not self._status
+
+    @property
+    def _as_parameter_(self) -> "Decision":
+        return self
 
 
 class KeyStatus(Structure):
@@ -101,6 +108,9 @@ def _function(name: str, result: Any, *arguments: Any, library: ctypes.CDLL = _w
 
 
 _out = POINTER(c_void_p)
+# The accelerator's decisions are no structs of ctypes; `_as_parameter_` says where they are. ctypes asks for that itself, but
+# only after it has tried everything else.
+_decision = POINTER(Decision) if _accelerate.MODULE is None else c_void_p
 
 version = _function("version", c_char_p)
 features = _function("features", c_uint64)
@@ -163,29 +173,34 @@ clock_free = _function("clock_free", None, c_void_p)
 
 # These never wait, so they keep the interpreter lock: giving it up and taking it again costs more than the call,
 # and beside a thread that computes it makes the average call take 1.5 to 2 times as long (measured, 3.11 and 3.13).
-key_try_acquire = _function("key_try_acquire", c_int32, c_uint64, c_uint64, POINTER(Decision), library=_quick)
-key_peek = _function("key_peek", c_int32, c_uint64, POINTER(Decision), library=_quick)
+key_try_acquire = _function("key_try_acquire", c_int32, c_uint64, c_uint64, _decision, library=_quick)
+key_peek = _function("key_peek", c_int32, c_uint64, _decision, library=_quick)
 limiter_try_acquire = _function(
-    "limiter_try_acquire", c_int32, c_void_p, c_char_p, c_size_t, c_uint64, POINTER(Decision), library=_quick
+    "limiter_try_acquire", c_int32, c_void_p, c_char_p, c_size_t, c_uint64, _decision, library=_quick
 )
 limiter_try_acquire_in = _function(
-    "limiter_try_acquire_in", c_int32, c_void_p, POINTER(Scope), c_uint32, c_uint64, POINTER(Decision), library=_quick
+    "limiter_try_acquire_in", c_int32, c_void_p, POINTER(Scope), c_uint32, c_uint64, _decision, library=_quick
 )
 keys_try_acquire = _function(
-    "keys_try_acquire", c_int32, POINTER(c_uint64), POINTER(c_uint64), c_uint32, POINTER(Decision), library=_quick
+    "keys_try_acquire", c_int32, POINTER(c_uint64), POINTER(c_uint64), c_uint32, _decision, library=_quick
 )
 key_reserve = _function(
-    "key_reserve", c_int32, c_uint64, c_uint64, c_uint64, POINTER(c_uint64), POINTER(Decision), library=_quick
+    "key_reserve", c_int32, c_uint64, c_uint64, c_uint64, POINTER(c_uint64), _decision, library=_quick
 )
-ticket_poll = _function("ticket_poll", c_int32, c_uint64, POINTER(Decision), library=_quick)
+ticket_poll = _function("ticket_poll", c_int32, c_uint64, _decision, library=_quick)
 ticket_cancel = _function("ticket_cancel", c_int32, c_uint64, library=_quick)
 ticket_settle = _function("ticket_settle", c_int32, c_uint64, c_uint64, library=_quick)
 headers_format = _function(
-    "headers_format", c_int32, c_char_p, c_size_t, POINTER(Limit), POINTER(Decision), _out, _out, library=_quick
+    "headers_format", c_int32, c_char_p, c_size_t, POINTER(Limit), _decision, _out, _out, library=_quick
 )
-key_acquire = _function("key_acquire", c_int32, c_uint64, c_uint64, c_uint64, POINTER(Decision))
+key_acquire = _function("key_acquire", c_int32, c_uint64, c_uint64, c_uint64, _decision)
 key_status = _function("key_status", c_int32, c_uint64, POINTER(KeyStatus))
 key_release = _function("key_release", c_int32, c_uint64)
+
+
+def address(function: Any) -> int:
+    return ctypes.cast(function, c_void_p).value or 0
+
 
 if _missing:
     raise _load.missing(PATH, _missing)

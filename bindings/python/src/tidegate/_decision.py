@@ -1,13 +1,18 @@
 """The answer to a request for permits."""
-from typing import Any, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
-from . import _abi
+from . import _abi, _accelerate
 from ._enums import Basis, Status
 from ._errors import RateLimitExceeded
 from ._time import seconds
 
+if TYPE_CHECKING or _accelerate.MODULE is None:
+    _Native = _abi.Decision
+else:
+    _Native = _accelerate.MODULE.Decision
 
-class Decision(_abi.Decision):
+
+class Decision(_Native):
     """The answer to a request for permits; true when they were granted.
 
     It is the native struct itself, filled in place: nothing is copied and nothing is shared between calls.
@@ -19,9 +24,6 @@ class Decision(_abi.Decision):
     _status: int
     _tier: int
     _basis: int
-
-    def __bool__(self) -> bool:
-        return not self._status
 
     @property
     def status(self) -> Status:

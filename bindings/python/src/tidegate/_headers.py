@@ -13,6 +13,8 @@ def headers(name: str, limit: Limit, decision: Decision) -> Dict[str, str]:
 
     `name` is that of the limit for the client, such as "orders". Asks nothing and changes nothing.
     """
+    if not isinstance(decision, Decision):
+        raise TypeError(f"decision must be a tidegate.Decision, not {type(decision).__name__}")
     encoded, native, lines = encode(name, "a limit's name"), limit._native(), c_void_p()
-    call(_abi.headers_format, encoded, len(encoded), byref(native), byref(decision), byref(lines))
+    call(_abi.headers_format, encoded, len(encoded), byref(native), decision._as_parameter_, byref(lines))
     return {field: value for field, _, value in (line.partition(": ") for line in text(lines).splitlines())}

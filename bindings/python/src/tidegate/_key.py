@@ -5,7 +5,7 @@ from ctypes import c_uint64
 from types import TracebackType
 from typing import TYPE_CHECKING, List, NoReturn, Optional, Sequence, Tuple, Type, Union
 
-from . import _abi, _line
+from . import _abi, _accelerate, _line
 from ._decision import Decision, exceeded
 from ._enums import Status
 from ._errors import TidegateError, key_error
@@ -23,22 +23,34 @@ Value = Union[str, Tuple[Tuple[str, str], ...]]
 # Names that are looked up on every call.
 _try_acquire = _abi.key_try_acquire
 _ONE = c_uint64(1)
-# No key ever has this id: the library answers STALE. So a closed key costs the open ones no check.
-_CLOSED = c_uint64(0)
 # How long the main thread may be away before Python's signal handlers run, which only it does.
 _SIGNALS_NS = 250 * 10**6
 
+if TYPE_CHECKING or _accelerate.MODULE is None:
+    class _Numbered:
+        """Holds a key's id."""
 
-class Key:
+        __slots__ = ("_id",)
+        _id: c_uint64
+
+    _number = c_uint64
+else:
+    _Numbered, _number = _accelerate.MODULE.Key, int
+
+# No key ever has this id: the library answers STALE. So a closed key costs the open ones no check.
+_CLOSED = _number(0)
+
+
+class Key(_Numbered):
     """One scope value of a limiter, such as a tenant; made by `Limiter.key`. Hold it, and decide with it.
 
     Any method may be called from any thread. A forked child gets ForkedError.
     """
 
-    __slots__ = ("_id", "_limiter", "_value", "_lines", "__weakref__")
+    __slots__ = ("_limiter", "_value", "_lines", "__weakref__")
 
-    def __init__(self, limiter: "Limiter", value: Value, number: c_uint64) -> None:
-        self._id = number
+    def __init__(self, limiter: "Limiter", value: Value, number: int) -> None:
+        self._id = _number(number)
         self._limiter = limiter
         self._value = value
         self._lines: _line.Lines = {}
@@ -77,7 +89,7 @@ class Key:
         deadline = time.monotonic_ns() + left
         decision = Decision()
         while True:
-            status = _abi.key_acquire(self._id, count, min(left, longest), decision)
+            status = _abi.key_acquire(self._id, count, min(left, longest), decision._as_parameter_)
             if status != Status.TIMED_OUT or left <= longest:
                 break
             left = max(deadline - time.monotonic_ns(), 0)
@@ -103,7 +115,7 @@ class Key:
         """
         ticket, decision = c_uint64(), Decision()
         count, most = uint64(permits, "permits"), nanoseconds(max_wait, "max_wait")
-        status = _abi.key_reserve(self._id, count, most, ticket, decision)
+        status = _abi.key_reserve(self._id, count, most, ticket, decision._as_parameter_)
         if status < 0:
             raise self._error(status)
         return Reservation(self, ticket.value, decision)
@@ -111,7 +123,7 @@ class Key:
     def peek(self) -> Decision:
         """What `try_acquire` of one permit would find, without taking it."""
         decision = Decision()
-        status = _abi.key_peek(self._id, decision)
+        status = _abi.key_peek(self._id, decision._as_parameter_)
         if status < 0:
             raise self._error(status)
         return decision
@@ -143,7 +155,7 @@ class Key:
 
     @property
     def is_closed(self) -> bool:
-        return self._id is _CLOSED
+        return not self._id
 
     def _what(self) -> str:
         return f"key {self._value!r} of limiter {self._limiter.name!r}"
@@ -171,11 +183,26 @@ def try_acquire_each(keys: Sequence[Key], permits: int = 1) -> List[Decision]:
 
     A failure, such as a closed key, is in its decision and raises nothing.
     """
-    count, asked = len(keys), uint64(permits, "permits")
-    decisions = (Decision * count)()
-    status = _abi.keys_try_acquire(
-        (c_uint64 * count)(*[key._id.value for key in keys]), (c_uint64 * count)(*[asked] * count), count, decisions
-    )
+    status, decisions = _decide_each(keys, uint64(permits, "permits"))
     if status < 0:
         raise key_error(status, "a batch of keys")
-    return list(decisions)
+    return decisions
+
+
+def _decide_each(keys: Sequence[Key], asked: int) -> Tuple[int, List[Decision]]:
+    count = len(keys)
+    try:
+        ids = (c_uint64 * count)(*[key._id.value for key in keys])
+    except AttributeError:
+        raise TypeError("keys must be tidegate.Key objects") from None
+    decisions = (Decision * count)()
+    status = _abi.keys_try_acquire(ids, (c_uint64 * count)(*[asked] * count), count, decisions)
+    return status, list(decisions)
+
+
+if _accelerate.MODULE is not None:
+    # The methods above stay what answers whatever is odd about a call: the accelerator asks them.
+    _functions = (_abi.key_try_acquire, _abi.limiter_try_acquire, _abi.keys_try_acquire)
+    _accelerate.MODULE.connect(Decision, Key.try_acquire, *(_abi.address(function) for function in _functions))
+    setattr(Key, "try_acquire", _accelerate.MODULE.Key.try_acquire)
+    _decide_each = _accelerate.MODULE.keys_try_acquire

@@ -5,7 +5,7 @@ from ctypes import byref, c_uint64, c_void_p
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, FrozenSet, NoReturn, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from . import _abi, _throttle, _tier
+from . import _abi, _accelerate, _throttle, _tier
 from ._decision import Decision
 from ._errors import key_error
 from ._enums import Status
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ._runtime import Runtime
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+# Answers with None where there is something to say in words.
+_try_acquire: Optional[Callable[["Handle", str, int], Optional[Decision]]] = None
+if _accelerate.MODULE is not None:
+    _try_acquire = _accelerate.MODULE.limiter_try_acquire
 
 
 class Limiter(Paced):
@@ -88,7 +93,7 @@ class Limiter(Paced):
             if known is not None:
                 return known
             call(function, limiter, *arguments, byref(number))
-            key = Key(self, value, number)
+            key = Key(self, value, number.value)
             self._ids[value] = number.value
             self._keys[value] = key
             return key
@@ -99,16 +104,20 @@ class Limiter(Paced):
         A value that a key stands for is the same bucket. What is idle and full again is forgotten by itself.
         CapacityError when `keys.max` buckets are in use.
         """
+        if _try_acquire is not None:
+            quick = _try_acquire(self._handle, value, permits)
+            if quick is not None:
+                return quick
         encoded, decision, count = encode(value, "a key's value"), Decision(), uint64(permits, "permits")
         with self._handle.use() as limiter:
-            status = _abi.limiter_try_acquire(limiter, encoded, len(encoded), count, decision)
+            status = _abi.limiter_try_acquire(limiter, encoded, len(encoded), count, decision._as_parameter_)
         return decision if status >= 0 else self._fail(status, asked=count, value=value)
 
     def try_acquire_in(self, permits: int = 1, **context: str) -> Decision:
         """The same in a context, as for `key_in`."""
         (scopes, count), decision, asked = _tier.scopes(context), Decision(), uint64(permits, "permits")
         with self._handle.use() as limiter:
-            status = _abi.limiter_try_acquire_in(limiter, scopes, count, asked, decision)
+            status = _abi.limiter_try_acquire_in(limiter, scopes, count, asked, decision._as_parameter_)
         return decision if status >= 0 else self._fail(status, asked=asked, value=context)
 
     def _fail(self, status: int, asked: int, value: Union[str, Dict[str, str]]) -> NoReturn:

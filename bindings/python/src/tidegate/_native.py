@@ -57,6 +57,8 @@ class Handle:
 
     def __init__(self, pointer: c_void_p, what: str) -> None:
         self._pointer: Optional[c_void_p] = pointer
+        # The same for the accelerator, 0 when it was closed. It calls with the interpreter lock held, and so counts no use.
+        self._address = pointer.value or 0
         self._what = what
         self._users = 0
         self._give_back: Optional[Callable[[c_void_p], object]] = None
@@ -103,7 +105,7 @@ class Handle:
         if self.is_forked():
             return
         with self._lock:
-            pointer, self._pointer = self._pointer, None
+            pointer, self._pointer, self._address = self._pointer, None, 0
             if pointer is None:
                 return
             if self._users:

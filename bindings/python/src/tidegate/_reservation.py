@@ -34,7 +34,7 @@ class Reservation:
     def poll(self) -> Decision:
         """Whether it is its turn now: granted, once; PENDING, with the time to poll again; or TIMED_OUT, which ends it."""
         decision = Decision()
-        self._check(_abi.ticket_poll(self._ticket, decision))
+        self._check(_abi.ticket_poll(self._ticket, decision._as_parameter_))
         self.decision = decision
         self._granted = self._granted or decision.status == Status.OK
         return decision
