@@ -101,3 +101,53 @@ fn an_older_partition_that_was_not_read_to_its_end_hands_nothing_over() {
     let ops = Record::decode(&said).unwrap().ops;
     assert!(ops.iter().any(|op| matches!(op, Op::Define(Define { limit: LIMIT, version: 2, .. }))), "{ops:?}");
 }
+
+/// Says and reads in turn until there is nothing more to say, `max` times at most; the records.
+fn talk(agent: &mut Agent, offset: &mut u64, plain: &mut Plain, max: usize) -> usize {
+    for said in 0..max {
+        let Some(record) = agent.poll_send(NOW) else { return said };
+        agent.on_record(NOW, *offset, &record, plain);
+        *offset += 1;
+    }
+    max
+}
+
+/// FIXME: it must be what its limit mints in a minute, next to nothing here. Found by the model, `reset-and-growth`.
+#[test]
+fn a_bucket_that_leaves_a_partition_that_was_reset_arrives_full_which_is_too_much() {
+    let mut source = drained(0, 1);
+    source.reset = true;
+    let (mut agent, mut plain, mut offset) = (agent(), Plain::empty(NOW), 0);
+    agent.set_layout(&[1, 2], 1, false);
+    agent.on_caught_up(NOW);
+    agent.open(1, 0, &source);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    let lease = agent.fold().bucket(moving().next().unwrap()).unwrap().leases[0].clone();
+    assert_eq!(Tokens(clamp(lease.granted.tokens)), numbers(1).burst);
+}
+
+/// FIXME: it must be closed before it is given out elsewhere. Found by the model, `reset-of-directory`.
+#[test]
+fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partitions() {
+    // Lives in partition 1 of two, and in partition 2 of three.
+    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
+    let id = (0..).map(BucketId).find(lives).unwrap();
+    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 0);
+    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
+    agent.set_layout(&[2], 1, false);
+    agent.on_caught_up(NOW);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1));
+    // What the directory knew is gone, and the log has one more.
+    agent.set_layout(&[3], 1, false);
+    assert_eq!(talk(&mut agent, &mut offset, &mut plain, 50), 0, "what cannot count is not said, again and again");
+    assert!(agent.fold().layout().has(id), "it is not closed");
+    let mut new = Fold::default();
+    new.layout.step(0, 3);
+    assert!(new.layout().is_open(id), "and given out in partition 2 as well");
+}

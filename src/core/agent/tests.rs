@@ -23,6 +23,12 @@ impl Plain {
         Plain { bucket: Bucket::empty(Tokens::ZERO, Share::NONE.refill(), now), usage: Usage::default() }
     }
 
+    /// Somebody asks for so much, and is refused.
+    pub(super) fn asks(&mut self, permits: u64) {
+        self.usage.asked = self.usage.asked.plus(Tokens::permits(permits));
+        self.usage.refused = true;
+    }
+
     fn settle(&mut self, now: Nanos) {
         self.bucket.settle(now, Tokens::ZERO);
     }
