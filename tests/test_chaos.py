@@ -118,32 +118,148 @@ def test_the_full_bucket_of_the_plot_is_the_limits():
     assert queue.add(SECOND // 10, 1) == pytest.approx(5) and queue.add(SECOND // 10, 1) == pytest.approx(6)
 
 
-def a_report(folder, excess):
-    """What is written of a run of one fault."""
-    limits = {name: {"policy": policy, "permits": 10, "burst": 5, "languages": ["c"]} for name, policy in (("strict", "deny"), ("kept", "keep_share"))}
+NUMBERS = {name: {"policy": policy, "permits": 10, "burst": 5, "languages": ["c"]} for name, policy in (("strict", "deny"), ("kept", "keep_share"))}
+
+
+def a_fault(number, kinds, excess=0, **more):
     found = {"excess": excess, "excess_with_kept": excess, "back_after_s": 9.5, "recovered_s": 0.5, "use_during": 1, "use_after": 1,
-             "refused": {"no_share": 1234}, "kept_alone": {}}
-    lines = [{"event": "start", "seed": "7", "ttl_ms": 4000, "at_ns": 0, "limits": limits,
+             "refused": {"shared": 123_456, "kept_share": 123_456, "no_share": 1234}, "kept_alone": {},
+             "worst_window": {"start_ns": 2**60, "length_ns": 2**40, "admitted": 10**6, "allowed": 10**6}}
+    return {"event": "fault", "number": number, "kinds": kinds, "start_ns": 0, "injected_ns": 0, "healed_ns": 1, "end_ns": 60 * SECOND, "load": 7.25,
+            "to": ["broker 2 (leads strict)"], "note": "", "notes": {}, "limits": {"strict": found, "kept": dict(found)}, **more}
+
+
+def a_run_file(folder, faults, seed="7", excess=0, ended=True, limits=None):
+    """What tests/chaos --out writes."""
+    lines = [{"event": "start", "seed": seed, "ttl_ms": 4000, "at_ns": 0, "wall": 1_795_000_000 + int(seed) * 86_400, "commit": "abcdef0123",
+              "limits": limits or NUMBERS,
               "kinds": {name: {"what": kind.what, "promise": kind.promise, "subject": kind.subject} for name, kind in chaos.KINDS.items()}},
-             {"event": "fault", "number": 1, "kinds": ["kill-leader"], "start_ns": 0, "injected_ns": 0, "healed_ns": 1, "end_ns": 60 * SECOND,
-              "to": ["broker 2 (leads strict)"], "limits": {"strict": found, "kept": found}},
-             {"event": "end", "at_ns": 60 * SECOND, "limits": {name: {"excess": excess, "admitted": 5} for name in limits}}]
-    path = os.path.join(folder, "run.jsonl")
+             *faults, {"event": "second", "limit": "strict", "at_s": 1, "admitted": {"1-c": 3}, "worst_window": 0.6}]
+    if ended:
+        lines.append({"event": "end", "at_ns": 60 * SECOND, "limits": {name: {"excess": excess, "admitted": 5} for name in NUMBERS}})
+    path = os.path.join(folder, f"run-{seed}-{len(faults)}.jsonl")
     with open(path, "w", encoding="utf-8") as out:
         out.writelines(json.dumps(line) + "\n" for line in lines)
-    return report.text(report.Data([path]))
+    return path
+
+
+def write_page(folder, *runs):
+    """As a user does it: the exit code and what was said, the page, and the ledger."""
+    os.makedirs(os.path.join(folder, "internals"), exist_ok=True)
+    done = subprocess.run([sys.executable, os.path.join(HERE, "chaos_report"), "--docs", str(folder), *runs], capture_output=True, text=True, check=False)
+
+    def read(*path):
+        path = os.path.join(folder, *path)
+        return open(path, encoding="utf-8").read() if os.path.exists(path) else ""
+    return done, read("reliability.md"), read("internals", "reliability.jsonl")
+
+
+def row_of(page, kind):
+    return [cell.strip() for cell in next(line for line in page.splitlines() if line.startswith(f"| `{kind}`")).split("|")]
 
 
 def test_the_report_says_what_was_measured_and_hides_no_excess(tmp_path):
-    text = a_report(tmp_path, 0)
-    row = next(line for line in text.splitlines() if line.startswith("| `kill-leader`"))
-    assert "| 1 |" in row and "9.5 / 9.5" in row and "**" not in row and "1,234" in text and "1 of 1 within the 12 s" in text
-    assert "**3.5**" in a_report(tmp_path, 3.5)
+    done, page, _ = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["kill-leader"])]))
+    assert done.returncode == 0, done.stderr
+    row = row_of(page, "kill-leader")
+    assert row[2:4] == ["1", "2026-11-25"] and "9.5 / 9.5" in row and "1,234" in page and "1 of 1 within the 12 s" in page
+    assert "**" not in page, "all is well"
+    _, page, _ = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["kill-leader"], excess=3.5)], seed="8", excess=3.5))
+    assert "**3.5**" in row_of(page, "kill-leader") and "Not all is well" in page and "3.5 permits too many of `kept` over the whole run" in page
 
 
 def test_a_fault_that_no_run_came_to_is_not_in_the_report_as_held(tmp_path):
-    row = next(line for line in a_report(tmp_path, 0).splitlines() if line.startswith("| `outage`"))
-    assert row.split("|")[2].strip() == "0" and row.split("|")[4].strip() == "–"
+    _, page, _ = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["kill-leader"])]))
+    assert row_of(page, "outage")[2:4] == ["0", "–"] and row_of(page, "outage")[5] == "–"
+
+
+def test_runs_of_many_sessions_add_up_and_the_page_says_how_many_of_100_were_shown_since_when(tmp_path):
+    for seed, count in (("9", 30), ("3", 70), ("5", 2)):
+        faults = [a_fault(number, ["kill-leader"] if number < count else ["outage", "delay"]) for number in range(count + 1)]
+        _, page, ledger = write_page(tmp_path, a_run_file(tmp_path, faults, seed=seed))
+    assert row_of(page, "kill-leader")[2:4] == ["102", "2026-11-21"]
+    assert [row_of(page, kind)[2] for kind in ("outage", "delay", "loss")] == ["3", "3", "0"]
+    assert f"1 of {len(chaos.KINDS)} kinds were shown 100 times" in page
+    assert "--seed 9" in page, "the newest run, whichever was given last"
+    assert [json.loads(line)["seed"] for line in ledger.splitlines() if '"event": "run"' in line] == ["3", "5", "9"]
+
+
+def test_the_same_run_twice_counts_once(tmp_path):
+    path = a_run_file(tmp_path, [a_fault(1, ["kill-leader"]), a_fault(2, ["outage"])])
+    once = write_page(tmp_path, path)[1:]
+    assert write_page(tmp_path, path)[1:] == once
+    assert write_page(tmp_path, path, path)[1:] == once
+    assert write_page(tmp_path)[1:] == once, "nor does it need any run to write the page anew"
+
+
+def test_a_run_that_went_on_counts_with_all_it_has_and_never_with_less(tmp_path):
+    faults = [a_fault(1, ["kill-leader"]), a_fault(2, ["kill-leader"])]
+    half, whole = a_run_file(tmp_path, faults[:1], ended=False), a_run_file(tmp_path, faults)
+    assert row_of(write_page(tmp_path, half)[1], "kill-leader")[2] == "1"
+    assert row_of(write_page(tmp_path, whole)[1], "kill-leader")[2] == "2"
+    _, page, _ = write_page(tmp_path, half)
+    assert row_of(page, "kill-leader")[2] == "2" and "broken off" not in page
+
+
+def test_a_run_that_failed_is_not_hidden(tmp_path):
+    stuck = {key: value for key, value in a_fault(2, ["outage"]).items() if key not in ("limits", "end_ns", "healed_ns")}
+    faults = [a_fault(1, ["kill-leader"]), {**stuck, "failure": "not shared in full again within 90 s"}]
+    _, _, before = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["loss"])], seed="1"))
+    done, page, ledger = write_page(tmp_path, a_run_file(tmp_path, faults, ended=False))
+    assert done.returncode == 0 and ledger.startswith(before.splitlines()[0][:20]) and ledger.count('"event": "run"') == 2
+    assert "**Not all is well:**" in page and "fault 2 (outage): not shared in full again within 90 s" in page
+    assert "was broken off after 2 injections" in page and "| broken off |" in page
+    assert (row_of(page, "outage")[2], row_of(page, "kill-leader")[2]) == ("0", "1"), "what failed was not shown"
+    _, page, _ = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["loss"])], seed="20"))
+    assert "not shared in full again within 90 s" in page, "a later run that is well does not hide it"
+
+
+def test_a_malformed_line_is_named_and_nothing_is_counted(tmp_path):
+    good = a_run_file(tmp_path, [a_fault(1, ["kill-leader"])], seed="1")
+    before = write_page(tmp_path, good)[1:]
+    for number, damage in ((2, "{\"event\": \"fault\", "), (3, "[]"), (1, "{\"event\": \"second\"}")):
+        path = a_run_file(tmp_path, [a_fault(1, ["outage"])])
+        lines = open(path, encoding="utf-8").read().splitlines()
+        lines[number - 1] = damage
+        open(path, "w", encoding="utf-8").write("\n".join(lines) + "\n")
+        done, *after = write_page(tmp_path, good, path)
+        assert done.returncode == 2 and f"run-7-1.jsonl:{number}" in done.stderr and tuple(after) == before, done.stderr
+    path = a_run_file(tmp_path, [{"event": "fault", "number": 1}])
+    done, *after = write_page(tmp_path, path)
+    assert done.returncode == 2 and "'kinds'" in done.stderr and tuple(after) == before
+
+
+def test_a_ledger_that_lost_a_line_is_not_counted(tmp_path):
+    write_page(tmp_path, a_run_file(tmp_path, [a_fault(number, ["loss"]) for number in (1, 2)]))
+    path = os.path.join(tmp_path, "internals", "reliability.jsonl")
+    lines = open(path, encoding="utf-8").read().splitlines()
+    for damaged in (lines[:-1], lines + lines[-1:], lines[:-1] + ["{"], lines[1:], lines[:1] + lines[2:]):
+        open(path, "w", encoding="utf-8").write("\n".join(damaged) + "\n")
+        assert write_page(tmp_path)[0].returncode == 2, damaged
+
+
+def test_a_run_is_dropped_by_deleting_the_lines_that_name_it(tmp_path):
+    first, second = (a_run_file(tmp_path, [a_fault(1, ["loss"])], seed=seed) for seed in ("1", "2"))
+    kept = write_page(tmp_path, second)[2]
+    dropped = next(json.loads(line)["run"] for line in write_page(tmp_path, first)[2].splitlines() if '"seed": "1"' in line)
+    path = os.path.join(tmp_path, "internals", "reliability.jsonl")
+    subprocess.run(["sed", "-i", f'/"run": "{dropped}"/d', path], check=True)
+    _, page, ledger = write_page(tmp_path)
+    assert ledger == kept and row_of(page, "loss")[2] == "1"
+
+
+def test_runs_of_other_limits_are_not_counted_together(tmp_path):
+    write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["loss"])], seed="1"))
+    other = {name: {**limit, "burst": 6} for name, limit in NUMBERS.items()}
+    done, page, _ = write_page(tmp_path, a_run_file(tmp_path, [a_fault(1, ["loss"])], limits=other))
+    assert done.returncode == 2 and "other limits" in done.stderr and row_of(page, "loss")[2] == "1"
+
+
+def test_an_injection_takes_less_than_700_bytes_in_the_ledger(tmp_path):
+    crowd = a_fault(123_456, ["kill-controller", "crowd"], notes={"crowd_served": 64, "crowd_after_s": 59.987654321}, to=["broker 2 (leads strict, leads kept, controller)"] * 64)
+    ledger = write_page(tmp_path, a_run_file(tmp_path, [crowd]))[2]
+    assert max(len(line) for line in ledger.splitlines()[1:]) < 700
+    assert '"leads": ["strict", "kept"], "controller": true' in ledger and '"crowd_served": 64' in ledger
 
 
 @pytest.mark.skipif(bool(CAN_RUN), reason=str(CAN_RUN))

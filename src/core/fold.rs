@@ -231,6 +231,11 @@ impl Fold {
         &self.layout
     }
 
+    /// Whether the partition was declared empty once: of what nobody knows here, not all need be there.
+    pub fn was_reset(&self) -> bool {
+        self.reset
+    }
+
     /// Whether everything that a log of `partitions` puts elsewhere has left: once true, for ever.
     pub fn is_drained(&self, partitions: u32) -> bool {
         self.layout.partitions() >= partitions && self.layout.is_whole() && self.leaving.is_empty()

@@ -227,6 +227,68 @@ fn after_a_reset_a_bucket_holds_what_its_limit_mints_while_nobody_spent_and_no_m
     assert_eq!((tokens(16_667), tokens(8_333), tokens(1)), (1000, 499, 0));
 }
 
+/// A bucket that goes from partition 0 to partition 1 when the log gets a second one.
+fn moving() -> BucketId {
+    (0..).map(BucketId).find(|id| partition_of(*id, 2) == 1).unwrap()
+}
+
+fn on(bucket: BucketId, op: Op) -> Op {
+    let Op::Claim(claim) = op else { unreachable!() };
+    Op::Claim(Claim { bucket, ..claim })
+}
+
+fn carry(pool: u64) -> Op {
+    Op::Carry(vec![Carried { bucket: moving(), limit: LIMIT, pool: Tokens(pool) }])
+}
+
+/// Two hold, or wait for, a bucket of partition 0 when that is told of a second partition.
+pub(crate) fn closing() -> Fold {
+    let (first, second) = (Op::Layout { previous: 0, partitions: 1 }, Op::Layout { previous: 1, partitions: 2 });
+    run([
+        hello(10, vec![first, define(1, ALL, 1000), on(moving(), claim(0, 0, 600))]),
+        hello(11, vec![on(moving(), claim(0, 0, 600)), second]),
+    ])
+}
+
+#[test]
+fn a_closed_bucket_gives_nothing_out_and_stays_as_it_is_when_its_limit_changes() {
+    let mut fold = closing();
+    // All of the burst and half of the rate; 120 tokens come back.
+    fold.apply(2, &said(0, 10, 2, vec![on(moving(), claim(ALL / 2, 120, 600))]));
+    let shares = |fold: &Fold| fold.bucket(moving()).unwrap().leases.iter().map(|lease| lease.share().rate.0).collect();
+    assert_eq!((fold.bucket(moving()).unwrap().pool, shares(&fold)), (Tokens(120), vec![ALL / 2, 0]));
+    fold.apply(3, &said(1, 11, 2, vec![define(2, 2 * ALL, 100)]));
+    assert_eq!((fold.bucket(moving()).unwrap().pool, shares(&fold)), (Tokens(120), vec![ALL / 2, 0]));
+    assert!(!fold.is_drained(2), "somebody holds it");
+    fold.apply(4, &said(0, 10, 3, vec![on(moving(), claim(ALL, 120, 0))]));
+    assert!(!fold.is_drained(2), "somebody waits for it still");
+    fold.apply(5, &said(1, 11, 3, vec![on(moving(), claim(0, 0, 0))]));
+    assert!(fold.is_drained(2) && !fold.is_drained(3));
+}
+
+#[test]
+fn a_late_copy_of_what_came_along_changes_nothing_once_it_is_opened() {
+    let layout = Op::Layout { previous: 1, partitions: 2 };
+    let mut fold = run([hello(10, vec![layout, define(1, ALL, 1000), carry(300), Op::Open { from: 0 }])]);
+    fold.apply(1, &said(0, 10, 2, vec![on(moving(), claim(0, 0, 600)), carry(300)]));
+    assert_eq!(fold.bucket(moving()).unwrap().lease(0).unwrap().granted.tokens, 300);
+    // What comes back makes it full: it is forgotten.
+    fold.apply(2, &said(0, 10, 3, vec![on(moving(), claim(ALL, 1000, 0)), carry(300)]));
+    assert!(fold.bucket(moving()).is_none());
+}
+
+#[test]
+fn what_comes_along_after_a_reset_may_have_come_before_and_been_spent() {
+    let pool = |carried| {
+        let mut fold = Fold::reset_at(2, 0);
+        // In a minute it mints 499 micro-permits.
+        let ops = vec![Op::Layout { previous: 1, partitions: 2 }, define(1, 8_333, 1000), carry(carried)];
+        fold.apply(3, &hello(10, ops));
+        fold.bucket(moving()).unwrap().pool.0
+    };
+    assert_eq!((pool(900), pool(100)), (499, 100));
+}
+
 /// Hostile histories: few names, so that sessions, sequence numbers and buckets really meet.
 pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
     let amount = prop_oneof![0u64..3_000, any::<u64>()];
@@ -239,6 +301,11 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
             }),
         1 => (0u64..40, 0u64..6).prop_map(|(session, seq)| Op::Evict { session, seq }),
         1 => Just(Op::Bye),
+        1 => (0u32..4, 0u32..5).prop_map(|(previous, partitions)| Op::Layout { previous, partitions }),
+        1 => (0u128..3, 0u64..2_000_000_000).prop_map(|(bucket, pool)| {
+            Op::Carry(vec![Carried { bucket: BucketId(bucket), limit: LIMIT, pool: Tokens(pool) }])
+        }),
+        1 => (0u32..4).prop_map(|from| Op::Open { from }),
     ];
     let spoken = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
         |(session, nonce, seq, opens, ops)| if opens { hello(nonce, ops) } else { said(session, nonce, seq, ops) },

@@ -287,6 +287,14 @@ mod tests {
     }
 
     #[test]
+    fn a_restored_state_is_drained_no_sooner_than_the_one_that_was_saved() {
+        let fold = crate::core::fold::tests::closing();
+        let (_, restored) = gather(&chunks(&fold, 0)).newest().unwrap();
+        assert!(!restored.is_drained(2), "what is closed is held");
+        assert_eq!(restored, fold);
+    }
+
+    #[test]
     fn the_newest_whole_snapshot_counts() {
         let (old, new) = (chunks(&some_fold(7), 0), chunks(&some_fold(9), 1));
         assert!(new.len() > 1, "it takes several chunks");

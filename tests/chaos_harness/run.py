@@ -1,6 +1,7 @@
 """One run: faults one after the other, each watched, measured, and judged."""
 import json
 import os
+import subprocess
 import time
 
 import kinds
@@ -16,6 +17,16 @@ KEPT = ("rust", "c", "python", "dotnet")
 PERMITS, BURST = 400, 800
 # Name, policy, permits per second, burst, languages, tries per second of each: twice what the limit allows.
 SHAPE = (("strict", "deny", PERMITS, BURST, STRICT, 100), ("kept", "keep_share", PERMITS, BURST, KEPT, 200))
+
+
+def commit():
+    """Of the tree that is run, for the ledger; a tree that is changed says so."""
+    # As root in another user's tree git asks to be trusted.
+    git = ["git", "-c", "safe.directory=*", "-C", os.path.dirname(os.path.abspath(__file__))]
+
+    def said(*arguments):
+        return subprocess.run([*git, *arguments], capture_output=True, text=True, check=False).stdout.strip()
+    return (said("rev-parse", "--short=10", "HEAD") or "unknown") + ("+changes" if said("status", "--porcelain", "-uno") else "")
 
 
 class Watch:
@@ -64,7 +75,7 @@ class Run:
         """All that there is to do, and the verdict: what is wrong, in words; nothing if all is well."""
         world = self.world
         self.write(event="start", seed=self.options.seed, minutes=self.options.minutes, ttl_ms=self.options.ttl_ms,
-                   faults=sorted(self.options.faults), at_ns=boottime(), wall=time.time(),
+                   faults=sorted(self.options.faults), at_ns=boottime(), wall=time.time(), commit=commit(),
                    kinds={name: {"what": kind.what, "promise": kind.promise, "subject": kind.subject}
                           for name, kind in kinds.KINDS.items()},
                    limits={name: {"policy": policy, "permits": permits, "burst": burst, "languages": languages}

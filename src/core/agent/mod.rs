@@ -576,6 +576,8 @@ impl Agent {
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
+mod moving_tests;
+#[cfg(test)]
 mod start_tests;
 #[cfg(test)]
 mod tests;

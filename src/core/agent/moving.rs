@@ -57,6 +57,18 @@ impl Moving {
         (before > 0).then(|| partition_of(id, before))
     }
 
+    /// The counts that the fold does not know and would take: after a reset of the directory there may be others.
+    fn news(&self, fold: &Fold) -> &[(u32, u32)] {
+        let known = fold.layout().partitions();
+        let news = &self.chain[self.chain.partition_point(|(_, count)| *count <= known)..];
+        let follows = news.first().is_some_and(|(previous, _)| known == 0 || *previous == known);
+        if follows {
+            news
+        } else {
+            &[]
+        }
+    }
+
     fn partitions(&self) -> u32 {
         self.chain.last().map_or(0, |(_, count)| *count)
     }
@@ -107,7 +119,7 @@ impl Agent {
 
     /// Whether something about partitions has to be said.
     pub(super) fn has_moves_to_say(&self) -> bool {
-        let behind = self.fold.layout().partitions() < self.moving.partitions();
+        let behind = !self.moving.news(&self.fold).is_empty();
         let must = self.moving.urgent || self.moving.draining || self.session.is_some();
         !self.outbox.openings.is_empty() || (behind && must)
     }
@@ -176,8 +188,7 @@ impl Agent {
 
     /// Says the counts that the fold does not know.
     pub(super) fn say_layout(&mut self, ops: &mut Vec<Op>) {
-        let known = self.fold.layout().partitions();
-        let news = self.moving.chain.iter().filter(|(_, count)| *count > known);
+        let news = self.moving.news(&self.fold).iter();
         ops.extend(news.map(|(previous, partitions)| Op::Layout { previous: *previous, partitions: *partitions }));
     }
 

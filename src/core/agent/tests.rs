@@ -19,6 +19,16 @@ pub(super) struct Plain {
 }
 
 impl Plain {
+    pub(super) fn empty(now: Nanos) -> Plain {
+        Plain { bucket: Bucket::empty(Tokens::ZERO, Share::NONE.refill(), now), usage: Usage::default() }
+    }
+
+    /// Somebody asks for so much, and is refused.
+    pub(super) fn asks(&mut self, permits: u64) {
+        self.usage.asked = self.usage.asked.plus(Tokens::permits(permits));
+        self.usage.refused = true;
+    }
+
     fn settle(&mut self, now: Nanos) {
         self.bucket.settle(now, Tokens::ZERO);
     }
@@ -77,8 +87,7 @@ impl Fleet {
         let settings = Settings { lock: 1 + u128::from(number), ..Settings::new(TTL, self.outage) };
         let mut agent = Agent::new(settings, 77 + number, "test");
         agent.add(bucket_id("orders", 0, ""), "orders", limit_id("orders", 0), &self.limit, BUCKET);
-        let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), self.now);
-        let plain = Plain { bucket, usage: Usage::default() };
+        let plain = Plain::empty(self.now);
         self.processes.push(Process {
             agent,
             plain,
@@ -264,6 +273,33 @@ fn a_bucket_added_again_before_its_removal_is_confirmed_holds_no_more_than_the_l
         assert!(fleet.rates().iter().sum::<u64>() <= 1_000, "{:?}", fleet.rates());
     }
     assert!(fleet.rates()[0] >= 400, "{:?}", fleet.rates());
+}
+
+#[test]
+fn a_bucket_added_again_while_its_claim_is_under_way_counts_what_it_gave_back_before() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    fleet.run(1_000);
+    let (id, limit) = (bucket_id("orders", 0, ""), fleet.limit);
+    let Process { agent, plain, demand_ms, .. } = &mut fleet.processes[0];
+    *demand_ms = 0;
+    agent.release(fleet.now, id, plain);
+    fleet.log.push(agent.poll_send(fleet.now).expect("a release"));
+    fleet.run(5);
+    let Process { agent, plain, demand_ms, .. } = &mut fleet.processes[0];
+    *demand_ms = 2;
+    plain.usage.asked = Tokens::permits(1);
+    agent.on_activity(fleet.now, BUCKET, plain);
+    fleet.log.push(agent.poll_send(fleet.now).expect("a claim"));
+    agent.remove(fleet.now, BUCKET, plain);
+    agent.add(id, "orders", limit_id("orders", 0), &limit, BUCKET);
+    plain.usage.asked = Tokens::permits(1);
+    agent.on_activity(fleet.now, BUCKET, plain);
+    for _ in 0..20 {
+        fleet.run(5);
+        assert!(fleet.rates()[0] <= 1_000, "{:?}", fleet.rates());
+    }
+    assert_eq!(fleet.rates(), [1_000]);
 }
 
 #[test]

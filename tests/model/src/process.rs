@@ -35,9 +35,24 @@ pub struct Hot {
 }
 
 impl Hot {
-    fn empty(now: Nanos) -> Hot {
+    pub(crate) fn empty(now: Nanos) -> Hot {
         let bucket = Bucket::empty(Tokens::ZERO, Share::NONE.refill(), now);
         Hot { bucket, share: Share::NONE, usage: Usage::default() }
+    }
+
+    /// Takes all there is, in whole permits; how much that was.
+    pub(crate) fn take_all(&mut self, now: Nanos) -> Tokens {
+        self.bucket.settle(now, Tokens::ZERO);
+        let taken = Tokens::permits(self.bucket.level().whole());
+        self.bucket.take(taken);
+        taken
+    }
+
+    /// Somebody asks for more.
+    pub(crate) fn refuse(&mut self) {
+        self.usage.asked = ASKED;
+        self.usage.refused = true;
+        self.usage.largest = Tokens::permits(1);
     }
 
     /// What could be taken now.
@@ -163,13 +178,9 @@ impl Process {
         let mut taken = Tokens::ZERO;
         if greedy && self.open && !self.closing {
             if self.is_usable(time) {
-                self.hot.bucket.settle(now, Tokens::ZERO);
-                taken = Tokens::permits(self.hot.bucket.level().whole());
-                self.hot.bucket.take(taken);
+                taken = self.hot.take_all(now);
             }
-            self.hot.usage.asked = ASKED;
-            self.hot.usage.refused = true;
-            self.hot.usage.largest = Tokens::permits(1);
+            self.hot.refuse();
             self.agent.on_activity(now, BUCKET, &mut self.hot);
         }
         self.agent.on_timer(now, &mut self.hot);

@@ -1,0 +1,153 @@
+//! What is handed over when the log gets more partitions, and when. Fleets, and faults: `tests/simulation -- --growth`.
+
+use super::tests::{Plain, BUCKET, TTL};
+use super::*;
+use crate::core::fold::Shared;
+use crate::core::growth::{Growth, DIRECTORY};
+use crate::core::placement::partition_of;
+use crate::core::record::{Define, Op, CARRIED_MAX};
+use crate::core::units::SECOND;
+
+const NOW: Nanos = Nanos::from_secs(1);
+const LIMIT: u128 = 7;
+
+/// Buckets that go from partition 0 to partition 1 when the log gets a second one.
+fn moving() -> impl Iterator<Item = BucketId> {
+    (0..).map(BucketId).filter(|id| partition_of(*id, 2) == 1)
+}
+
+fn numbers(version: u64) -> LimitNumbers {
+    LimitNumbers { version, rate: Rate(1), burst: Tokens::permits(10) }
+}
+
+/// Partition 0 after all that it closed was given back, with so many empty buckets and limits.
+fn drained(buckets: usize, limits: u128) -> Fold {
+    let mut fold = Fold::default();
+    assert!(fold.layout.step(0, 1) && fold.layout.step(1, 2));
+    fold.limits = (0..limits).map(|limit| (LIMIT + limit, numbers(1))).collect();
+    let empty = Shared { limit: LIMIT, pool: Tokens::ZERO, leases: Vec::new() };
+    fold.buckets = moving().take(buckets).map(|id| (id, empty.clone())).collect();
+    assert!(fold.is_drained(2));
+    fold
+}
+
+fn agent() -> Agent {
+    let mut agent = Agent::new(Settings::with_ttl(TTL), 5, "test");
+    let limit = Limit::token_bucket(1, Nanos(SECOND), 10).unwrap();
+    agent.add(moving().next().unwrap(), "moved", LIMIT, &limit, BUCKET);
+    agent
+}
+
+#[test]
+fn what_does_not_fit_into_one_record_is_opened_for_only_when_all_of_it_was_read() {
+    for (buckets, limits) in [(2 * CARRIED_MAX + 1, 1), (1, 200)] {
+        let source = drained(buckets, limits);
+        let mut agent = agent();
+        agent.set_layout(&[1, 2], 1, false);
+        agent.on_caught_up(NOW);
+        agent.open(1, 0, &source);
+        let mut records = 0;
+        let is_opened = |agent: &Agent| agent.fold().layout().partitions() == 2 && agent.fold().layout().is_opened(0);
+        while !is_opened(&agent) {
+            let record = agent.poll_send(NOW).expect("it goes on until all is said");
+            agent.on_record(NOW, records, &record, &mut Plain::empty(NOW));
+            records += 1;
+        }
+        assert!(records > 2, "it does not fit into one");
+        assert_eq!((agent.fold().buckets(), agent.fold().limits().count() as u128), (source.buckets(), limits));
+    }
+}
+
+struct Home(Agent);
+
+impl AsRef<Agent> for Home {
+    fn as_ref(&self) -> &Agent {
+        &self.0
+    }
+}
+
+impl AsMut<Agent> for Home {
+    fn as_mut(&mut self) -> &mut Agent {
+        &mut self.0
+    }
+}
+
+#[test]
+fn an_older_partition_that_was_not_read_to_its_end_hands_nothing_over() {
+    let mut directory = Agent::new(Settings::with_ttl(TTL), 6, "test");
+    directory.start_with(NOW, drained(1, 1));
+    directory.on_caught_up(NOW);
+    let mut homes = BTreeMap::from([(DIRECTORY, Home(directory))]);
+    let mut growth = Growth::default();
+    growth.on_partitions(2);
+    growth.tick(&mut homes);
+    // It starts from an old state again: since then a limit was changed.
+    let directory = homes.get_mut(&DIRECTORY).unwrap();
+    directory.0.on_gap(NOW, &mut Plain::empty(NOW));
+    directory.0.start_with(NOW, drained(1, 1));
+    homes.insert(1, Home(agent()));
+    homes.get_mut(&1).unwrap().0.on_caught_up(NOW);
+    growth.tick(&mut homes);
+    assert!(homes[&1].0.outbox.openings.is_empty());
+    let LimitNumbers { rate, burst, .. } = numbers(2);
+    let change = Op::Define(Define { limit: LIMIT, version: 2, rate, burst, name: String::new() });
+    let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 0, note: String::new() };
+    let change = Record { sender, nonce: 9, seq: 1, tag: 0, digest: None, ops: vec![change] };
+    let directory = homes.get_mut(&DIRECTORY).unwrap();
+    directory.0.on_record(NOW, 0, &change.encode(), &mut Plain::empty(NOW));
+    directory.0.on_caught_up(NOW);
+    growth.tick(&mut homes);
+    let said = homes.get_mut(&1).unwrap().0.poll_send(NOW).expect("now it is handed over");
+    let ops = Record::decode(&said).unwrap().ops;
+    assert!(ops.iter().any(|op| matches!(op, Op::Define(Define { limit: LIMIT, version: 2, .. }))), "{ops:?}");
+}
+
+/// Says and reads in turn until there is nothing more to say, `max` times at most; the records.
+fn talk(agent: &mut Agent, offset: &mut u64, plain: &mut Plain, max: usize) -> usize {
+    for said in 0..max {
+        let Some(record) = agent.poll_send(NOW) else { return said };
+        agent.on_record(NOW, *offset, &record, plain);
+        *offset += 1;
+    }
+    max
+}
+
+/// FIXME: it must be what its limit mints in a minute, next to nothing here. Found by the model, `reset-and-growth`.
+#[test]
+fn a_bucket_that_leaves_a_partition_that_was_reset_arrives_full_which_is_too_much() {
+    let mut source = drained(0, 1);
+    source.reset = true;
+    let (mut agent, mut plain, mut offset) = (agent(), Plain::empty(NOW), 0);
+    agent.set_layout(&[1, 2], 1, false);
+    agent.on_caught_up(NOW);
+    agent.open(1, 0, &source);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    let lease = agent.fold().bucket(moving().next().unwrap()).unwrap().leases[0].clone();
+    assert_eq!(Tokens(clamp(lease.granted.tokens)), numbers(1).burst);
+}
+
+/// FIXME: it must be closed before it is given out elsewhere. Found by the model, `reset-of-directory`.
+#[test]
+fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partitions() {
+    // Lives in partition 1 of two, and in partition 2 of three.
+    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
+    let id = (0..).map(BucketId).find(lives).unwrap();
+    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 0);
+    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
+    agent.set_layout(&[2], 1, false);
+    agent.on_caught_up(NOW);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1));
+    // What the directory knew is gone, and the log has one more.
+    agent.set_layout(&[3], 1, false);
+    assert_eq!(talk(&mut agent, &mut offset, &mut plain, 50), 0, "what cannot count is not said, again and again");
+    assert!(agent.fold().layout().has(id), "it is not closed");
+    let mut new = Fold::default();
+    new.layout.step(0, 3);
+    assert!(new.layout().is_open(id), "and given out in partition 2 as well");
+}
