@@ -37,24 +37,18 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
             }
             Err(word) => word,
         };
-        let foreseen = permits == 1 && word & !CREDIT_MAX == id.tag();
-        if foreseen && until == u64::MAX {
-            if let Some(left) = slot.drought() {
-                slot.refused.fetch_add(1, Ordering::Relaxed);
-                return give(Decision::no(decision::DENIED, left.0, 0, validity.basis()), out);
+        now = if until == u64::MAX { clock::ticks() } else { now };
+        if let (true, true, Some(dry)) = (permits == 1, word & !CREDIT_MAX == id.tag(), slot.dry_after(now)) {
+            slot.refused.fetch_add(1, Ordering::Relaxed);
+            if let Some(out) = out {
+                *out = Decision::no(decision::DENIED, clock::span(dry - now).0, 0, validity.basis());
             }
-            now = clock::ticks();
-        }
-        if let (true, Some(dry)) = (foreseen, slot.dry_after(now)) {
-            let left = clock::span(dry - now);
-            slot.refuse_for(left);
-            return give(Decision::no(decision::DENIED, left.0, 0, validity.basis()), out);
+            return decision::DENIED;
         }
     }
     give(slowly(&[Part { slot, id, weight: 1 }], permits), out)
 }
 
-#[inline]
 fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
     if let Some(out) = out {
         *out = decision;

@@ -21,16 +21,6 @@ pub fn boot_time() -> Nanos {
     Nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: some milliseconds late, and without the time that the machine was suspended, but
-/// a third of the cost of the ticks. For what may be late.
-#[inline]
-pub fn coarse_time() -> Nanos {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: as in `boot_time`.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
-    Nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
-}
-
 /// How ticks are counted on this machine.
 struct Ticker {
     /// Ticks in 2^20 ns, a little too few; 0 = ticks are nanoseconds of [`boot_time`].

@@ -15,7 +15,6 @@ use crate::core::share::Share;
 use crate::core::units::{Nanos, Tokens};
 use crate::lock::Mutex;
 use crate::runtime::arena::Arena;
-use crate::runtime::clock;
 use crate::runtime::decide::{as_if_alone, Use};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
@@ -72,7 +71,6 @@ pub(super) struct Slot {
     pub(super) dry_until: AtomicU64,
     /// Permits refused without settling.
     pub(super) refused: AtomicU64,
-    drought: Drought,
     /// What the bucket holds beyond the credit, for people.
     pub(super) beyond: AtomicU64,
     /// How often the credit was taken back: what was taken before cannot be put back into it.
@@ -80,48 +78,6 @@ pub(super) struct Slot {
     /// The driver was told that this bucket was refused.
     pub(super) flagged: AtomicBool,
     pub(super) cold: Mutex<Option<Box<Cold>>>,
-}
-
-/// A time without a permit that is long enough for the coarse clock: who is refused then needs no better one. The coarse
-/// clock is only ever late, so that at worst a refusal comes [`DROUGHT_TRUSTED`] too late, and its time to come back is some
-/// milliseconds too long.
-#[derive(Debug, Default)]
-struct Drought {
-    /// Until then the refusals go by the coarse clock; 0 = they do not.
-    trusted_until: AtomicU64,
-    /// When it ends, on the coarse clock.
-    ends: AtomicU64,
-}
-
-/// The shortest drought that is worth it, and how long the coarse clock is trusted before a better one is asked again: the
-/// machine may have been suspended meanwhile, which the coarse clock does not count.
-const DROUGHT_LEAST: Nanos = Nanos::from_secs(2);
-const DROUGHT_TRUSTED: Nanos = Nanos::from_millis(250);
-
-impl Drought {
-    /// It goes on for so long from now.
-    fn lasts(&self, left: Nanos) {
-        if left >= DROUGHT_LEAST {
-            let now = clock::coarse_time();
-            self.ends.store(now.plus(left).0, Ordering::Relaxed);
-            self.trusted_until.store(now.plus(DROUGHT_TRUSTED).0, Ordering::Release);
-        }
-    }
-
-    fn is_over(&self) {
-        self.trusted_until.store(0, Ordering::Release);
-    }
-
-    /// How long it still goes on; `None` where the coarse clock cannot tell.
-    #[inline]
-    fn left(&self) -> Option<Nanos> {
-        let trusted_until = self.trusted_until.load(Ordering::Acquire);
-        if trusted_until == 0 {
-            return None;
-        }
-        let now = clock::coarse_time();
-        (now.0 < trusted_until).then(|| Nanos(self.ends.load(Ordering::Relaxed)).since(now))
-    }
 }
 
 /// What the lock of a slot protects.
@@ -179,7 +135,7 @@ pub(super) fn create(
     let id = slot.next_id(index);
     slot.validity.store(validity, Ordering::Relaxed);
     slot.forks.store(super::fork::count(), Ordering::Relaxed);
-    slot.forget_foreseen();
+    slot.dry_until.store(0, Ordering::Relaxed);
     slot.refused.store(0, Ordering::Relaxed);
     // A local bucket has nobody to tell.
     slot.flagged.store(local, Ordering::Relaxed);
@@ -273,19 +229,6 @@ impl Slot {
         self.credit.load(Ordering::Acquire)
     }
 
-    /// How long not even one permit comes, if the coarse clock can tell, and the driver need not be told.
-    #[inline]
-    pub(super) fn drought(&self) -> Option<Nanos> {
-        self.drought.left().filter(|_| self.flagged.load(Ordering::Relaxed))
-    }
-
-    /// One permit was refused without settling, and none comes for so long.
-    #[inline]
-    pub(super) fn refuse_for(&self, left: Nanos) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        self.drought.lasts(left);
-    }
-
     /// The tick before which not even one permit comes, if it is known and still ahead at the tick `now`, and the driver
     /// need not be told.
     #[inline]
@@ -296,7 +239,6 @@ impl Slot {
 
     /// What was foreseen, that nothing comes before some tick, does not hold any more.
     fn forget_foreseen(&self) {
-        self.drought.is_over();
         self.dry_until.store(0, Ordering::Release);
     }
 
@@ -508,40 +450,6 @@ mod tests {
         }
         slot.with(key, |slot, cold| cold.settle(slot, now)).unwrap();
         assert!(slot.with(key, |_, cold| cold.level()).unwrap() >= Tokens::permits(150 - 1));
-    }
-
-    #[test]
-    fn a_long_drought_is_known_without_a_good_clock_until_it_is_over_and_a_short_one_never() {
-        let drought = Drought::default();
-        assert_eq!(drought.left(), None);
-        drought.lasts(Nanos(DROUGHT_LEAST.0 - 1));
-        assert_eq!(drought.left(), None);
-        drought.lasts(Nanos::from_secs(100));
-        let left = drought.left().unwrap();
-        assert!(left <= Nanos::from_secs(100) && left > Nanos::from_secs(99), "{left:?}");
-        drought.is_over();
-        assert_eq!(drought.left(), None);
-        drought.lasts(Nanos::from_secs(100));
-        drought.trusted_until.store(clock::coarse_time().0, Ordering::Relaxed);
-        assert_eq!(drought.left(), None, "a better clock is asked now and then");
-    }
-
-    #[test]
-    fn who_is_refused_in_a_drought_is_told_how_long_it_lasts_and_counted_until_permits_come_back() {
-        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
-        let limit = crate::Limit::token_bucket(1, Nanos::from_secs(3_600), 1).unwrap();
-        let key = runtime.limiter("x", limit).unwrap().key("").unwrap();
-        let (_, reserved) = key.reserve(1, std::time::Duration::ZERO);
-        let slot = get(key.id().index()).unwrap();
-        for refused in 1..=5 {
-            let decision = key.try_acquire(1);
-            assert!(!decision.is_granted() && Nanos(decision.retry_after_ns) > Nanos::from_secs(3_599));
-            assert!(Nanos(decision.retry_after_ns) <= Nanos::from_secs(3_601));
-            assert_eq!(slot.drought().is_some(), refused > 1, "the first settles, the second looks at the ticks");
-            assert_eq!(runtime.metrics().permits_refused, refused);
-        }
-        reserved.unwrap().cancel().unwrap();
-        assert!(key.try_acquire(1).is_granted());
     }
 
     #[test]
