@@ -172,22 +172,15 @@ fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decisio
     if permits.wrapping_sub(1) >= CREDIT_MAX / PERMIT {
         return None;
     }
-    // Credit and what is beyond it are below 2^41 together, and a weight below 2^20: no product overflows.
     let costs = parts.map(|part| permits * PERMIT * part.weight);
-    let (mut least, mut unit, mut tightest) = (2 * CREDIT_MAX + 1, 1, 0);
-    let (mut basis, mut until, mut enough) = (0, u64::MAX, true);
+    let (mut until, mut enough) = (u64::MAX, true);
+    let mut left = [0; N];
     for at in 0..N {
-        let Part { slot, id, weight } = parts[at];
-        let validity = validity::get(slot.validity.load(Ordering::Relaxed));
-        until = until.min(validity.until_ticks());
-        basis = validity.basis_number().max(basis);
+        let Part { slot, id, .. } = parts[at];
+        until = until.min(validity::get(slot.validity.load(Ordering::Relaxed)).until_ticks());
         let have = slot.credit.load(Ordering::Acquire).wrapping_sub(id.tag());
         enough &= (costs[at]..=CREDIT_MAX).contains(&have);
-        // Whether left/weight is the least so far, without a division, which costs as much as a bucket.
-        let left = (have.wrapping_sub(costs[at]) & CREDIT_MAX) + slot.beyond.load(Ordering::Relaxed);
-        if left * unit < least * weight {
-            (least, unit, tightest) = (left, weight, at as u16);
-        }
+        left[at] = have.wrapping_sub(costs[at]) & CREDIT_MAX;
     }
     if !enough {
         return refuse(&parts, &costs, out);
@@ -206,9 +199,26 @@ fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decisio
         }
     }
     if let Some(out) = out {
-        *out = Decision { tier: tightest, ..Decision::granted(least / PERMIT / unit, Basis::from_number(basis)) };
+        *out = granted(&parts, &left);
     }
     Some(decision::OK)
+}
+
+/// What a grant has to say that leaves so much of the credits: the tier with least left, and the basis that promises least.
+#[inline(always)]
+fn granted<const N: usize>(parts: &[Part; N], left: &[u64; N]) -> Decision {
+    let (mut least, mut unit, mut tightest, mut basis) = (2 * CREDIT_MAX + 1, 1, 0, 0);
+    for at in 0..N {
+        let Part { slot, weight, .. } = parts[at];
+        basis = validity::get(slot.validity.load(Ordering::Relaxed)).basis_number().max(basis);
+        // Whether left/weight is the least so far, without a division, which costs as much as a bucket. Credit and what is
+        // beyond it are below 2^41 together, and a weight below 2^20: no product overflows.
+        let left = left[at] + slot.beyond.load(Ordering::Relaxed);
+        if left * unit < least * weight {
+            (least, unit, tightest) = (left, weight, at as u16);
+        }
+    }
+    Decision { tier: tightest, ..Decision::granted(least / PERMIT / unit, Basis::from_number(basis)) }
 }
 
 /// One of several was gone meanwhile.

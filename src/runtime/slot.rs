@@ -441,7 +441,7 @@ mod tests {
         let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
         let slot = get(key.index()).unwrap();
         let one = Tokens::permits(1);
-        let mut now = clock::boot_time();
+        let mut now = crate::runtime::clock::boot_time();
         for _ in 0..1_000 {
             now = now.plus(Nanos::from_millis(2));
             if slot.take_credit(key.tag(), one.0).is_err() {
