@@ -61,15 +61,19 @@ impl Begun {
             word.copy_from_slice(chunk);
             self.add(u64::from_le_bytes(word), over);
         }
-        self.length += (bytes.len() - words.remainder().len()) as u64;
-        for byte in words.remainder() {
-            self.rest |= u64::from(*byte) << (8 * (self.length % 8));
-            self.length += 1;
-            if self.length % 8 == 0 {
-                self.v = absorb(self.v, self.rest);
-                self.rest = 0;
-            }
+        let tail = words.remainder();
+        let word = match (bytes.last_chunk(), tail.len()) {
+            (_, 0) => 0,
+            // The last eight bytes without those that were absorbed: byte by byte takes as long as the hash.
+            (Some(last), left) => u64::from_le_bytes(*last) >> (64 - 8 * left),
+            (None, _) => tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        if over as usize + 8 * tail.len() < 64 {
+            self.rest |= word << over;
+        } else {
+            self.add(word, over);
         }
+        self.length += bytes.len() as u64;
         self
     }
 

@@ -49,7 +49,7 @@ def held(fleet):
     return found
 
 
-@pytest.mark.parametrize("count", [2, 8, 32])
+@pytest.mark.parametrize("count", [2, 8, 32, 64])
 def test_the_limit_holds_over_all_processes_and_is_used(one, count, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         workers = fleet.start(count, pace=4000 // count)
