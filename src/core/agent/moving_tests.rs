@@ -203,3 +203,23 @@ fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partit
     new.layout.step(0, 3);
     assert!(new.layout().is_open(id), "and given out in partition 2 as well");
 }
+
+/// FIXME: it must not be given out by a count from before the reset, which may be an old one. The model has too few buckets.
+#[test]
+fn a_partition_that_was_reset_opens_again_for_what_had_left_it_if_an_old_count_is_said_first() {
+    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
+    let id = (0..).map(BucketId).find(lives).unwrap();
+    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 6);
+    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
+    // It has slept while the directory got to know of a third partition, and wakes to read the reset of this one first.
+    agent.set_layout(&[2], false, 1, false);
+    agent.start_with(NOW, Fold::reset_at(5, 0));
+    agent.on_caught_up(NOW);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1), "it is held here");
+    let mut new = Fold::default();
+    assert!(new.layout.step(2, 3) && new.layout.open(0) && new.layout.open(1));
+    assert!(new.layout().is_open(id), "and given out in partition 2 as well");
+}
