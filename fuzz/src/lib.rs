@@ -69,13 +69,20 @@ fn hello(nonce: u64) -> Sender {
 
 fn op(input: &mut Input<'_>) -> Op {
     match input.below(11) {
-        8 => Op::Layout { previous: input.below(6).into(), partitions: input.below(8).into() },
+        8 => {
+            let byte = input.byte();
+            let previous = u32::from(byte % 6);
+            Op::Layout { previous, partitions: input.below(8).into(), reset: previous == 0 && byte >= 128 }
+        }
         9 => Op::Carry(vec![Carried {
             bucket: BucketId(input.below(3).into()),
             limit: input.below(2).into(),
             pool: Tokens(input.amount()),
         }]),
-        10 => Op::Open { from: input.below(6).into() },
+        10 => {
+            let byte = input.byte();
+            Op::Open { from: u32::from(byte % 6), reset: byte >= 128 }
+        }
         0 => Op::Evict { session: input.below(16).into(), seq: input.byte().into() },
         1 => Op::Bye,
         2 => Op::Define(Define {

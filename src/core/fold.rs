@@ -185,7 +185,7 @@ pub struct Fold {
     pub(super) next: u64,
     /// Nobody but strangers spoke from this offset on, whether they were accepted or not: strangers cannot tell.
     pub(super) spoken: u64,
-    /// What was before is not known: buckets that are not here need not be full.
+    /// What was before is not known, here or in a partition that buckets came from: those that are not here need not be full.
     pub(super) reset: bool,
     pub(super) sessions: BTreeMap<u64, Session>,
     pub(super) limits: BTreeMap<u128, LimitNumbers>,
@@ -231,7 +231,8 @@ impl Fold {
         &self.layout
     }
 
-    /// Whether the partition was declared empty once: of what nobody knows here, not all need be there.
+    /// Whether the partition was declared empty once, or one that buckets came from: of what nobody knows here, not all need
+    /// be there.
     pub fn was_reset(&self) -> bool {
         self.reset
     }
@@ -296,15 +297,15 @@ impl Fold {
                     }
                     Op::Bye => self.end(me, &mut touched),
                     Op::Define(define) => self.define(define, &mut touched),
-                    Op::Layout { previous, partitions } => {
+                    Op::Layout { previous, partitions, reset } => {
                         if self.layout.step(*previous, *partitions) {
+                            self.reset |= reset;
                             self.close();
                         }
                     }
                     Op::Carry(carried) => self.carry(carried, &mut touched),
-                    Op::Open { from } => {
-                        self.layout.open(*from);
-                    }
+                    // Who opens first has seen all that can have left: what others say later changes nothing.
+                    Op::Open { from, reset } => self.reset |= self.layout.open(*from) && *reset,
                     Op::Reset { .. } => {}
                 }
             }

@@ -205,7 +205,7 @@ fn a_late_copy_of_a_reset_does_no_harm_to_who_came_after_it() {
     let mut fold = run(two());
     let reset = stranger(vec![Op::Reset { from: 2 }]);
     fold.apply(2, &reset);
-    let layout = Op::Layout { previous: 0, partitions: 1 };
+    let layout = Op::Layout { previous: 0, partitions: 1, reset: false };
     fold.apply(3, &hello(12, vec![layout, define(1, ALL, 1000), claim(0, 0, 600)]));
     let before = fold.clone();
     fold.apply(4, &reset);
@@ -219,7 +219,7 @@ fn after_a_reset_a_bucket_holds_what_its_limit_mints_while_nobody_spent_and_no_m
         fold.apply(2, &stranger(vec![Op::Reset { from: 2 }]));
         fold.apply(3, &hello(12, vec![define(1, rate, 1000), claim(0, 0, 600)]));
         assert!(fold.bucket(BUCKET).is_none(), "nobody can tell what is open here before the partitions are counted");
-        let layout = Op::Layout { previous: 0, partitions: 1 };
+        let layout = Op::Layout { previous: 0, partitions: 1, reset: false };
         fold.apply(4, &said(3, 12, 2, vec![layout, claim(0, 0, 600)]));
         fold.bucket(BUCKET).unwrap().lease(3).unwrap().granted.tokens
     };
@@ -243,7 +243,10 @@ fn carry(pool: u64) -> Op {
 
 /// Two hold, or wait for, a bucket of partition 0 when that is told of a second partition.
 pub(crate) fn closing() -> Fold {
-    let (first, second) = (Op::Layout { previous: 0, partitions: 1 }, Op::Layout { previous: 1, partitions: 2 });
+    let (first, second) = (
+        Op::Layout { previous: 0, partitions: 1, reset: false },
+        Op::Layout { previous: 1, partitions: 2, reset: false },
+    );
     run([
         hello(10, vec![first, define(1, ALL, 1000), on(moving(), claim(0, 0, 600))]),
         hello(11, vec![on(moving(), claim(0, 0, 600)), second]),
@@ -268,8 +271,8 @@ fn a_closed_bucket_gives_nothing_out_and_stays_as_it_is_when_its_limit_changes()
 
 #[test]
 fn a_late_copy_of_what_came_along_changes_nothing_once_it_is_opened() {
-    let layout = Op::Layout { previous: 1, partitions: 2 };
-    let mut fold = run([hello(10, vec![layout, define(1, ALL, 1000), carry(300), Op::Open { from: 0 }])]);
+    let layout = Op::Layout { previous: 1, partitions: 2, reset: false };
+    let mut fold = run([hello(10, vec![layout, define(1, ALL, 1000), carry(300), Op::Open { from: 0, reset: false }])]);
     fold.apply(1, &said(0, 10, 2, vec![on(moving(), claim(0, 0, 600)), carry(300)]));
     assert_eq!(fold.bucket(moving()).unwrap().lease(0).unwrap().granted.tokens, 300);
     // What comes back makes it full: it is forgotten.
@@ -282,11 +285,34 @@ fn what_comes_along_after_a_reset_may_have_come_before_and_been_spent() {
     let pool = |carried| {
         let mut fold = Fold::reset_at(2, 0);
         // In a minute it mints 499 micro-permits.
-        let ops = vec![Op::Layout { previous: 1, partitions: 2 }, define(1, 8_333, 1000), carry(carried)];
+        let ops = vec![Op::Layout { previous: 1, partitions: 2, reset: false }, define(1, 8_333, 1000), carry(carried)];
         fold.apply(3, &hello(10, ops));
         fold.bucket(moving()).unwrap().pool.0
     };
     assert_eq!((pool(900), pool(100)), (499, 100));
+}
+
+#[test]
+fn what_a_reset_forgot_arrives_in_a_new_partition_as_what_its_limit_mints_while_nobody_spent() {
+    let layout = |reset| Op::Layout { previous: if reset { 0 } else { 1 }, partitions: 2, reset };
+    let open = |reset| Op::Open { from: 0, reset };
+    let tokens = |ops: Vec<Op>| {
+        // In a minute it mints 499 micro-permits.
+        let mut fold = run([hello(10, [vec![define(1, 8_333, 1000)], ops].concat())]);
+        fold.apply(1, &said(0, 10, 2, vec![on(moving(), claim(0, 0, 600))]));
+        fold.bucket(moving()).unwrap().lease(0).unwrap().granted.tokens
+    };
+    assert_eq!(tokens(vec![layout(false), open(false)]), 1000);
+    assert_eq!(tokens(vec![layout(false), open(true)]), 499);
+    assert_eq!(tokens(vec![layout(true)]), 499, "the directory forgot where it was");
+    // The first who opens has seen it closed: what another one sees after a reset changes nothing, and the other way round.
+    assert_eq!(tokens(vec![layout(false), open(false), open(true)]), 1000);
+    assert_eq!(tokens(vec![layout(false), open(true), open(false)]), 499);
+    // A count that does not follow says nothing, and nor does an opening for what is not older.
+    let twice = |reset| Op::Layout { previous: 0, partitions: 3, reset };
+    assert_eq!(tokens(vec![layout(false), twice(true), open(false), Op::Open { from: 1, reset: true }]), 1000);
+    // What is known came along: it is what it is.
+    assert_eq!(tokens(vec![layout(false), carry(700), open(true)]), 700);
 }
 
 /// Hostile histories: few names, so that sessions, sequence numbers and buckets really meet.
@@ -301,11 +327,11 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
             }),
         1 => (0u64..40, 0u64..6).prop_map(|(session, seq)| Op::Evict { session, seq }),
         1 => Just(Op::Bye),
-        1 => (0u32..4, 0u32..5).prop_map(|(previous, partitions)| Op::Layout { previous, partitions }),
+        1 => (0u32..4, 0u32..5).prop_map(|(previous, partitions)| Op::Layout { previous, partitions, reset: previous == 0 && partitions % 2 == 0 }),
         1 => (0u128..3, 0u64..2_000_000_000).prop_map(|(bucket, pool)| {
             Op::Carry(vec![Carried { bucket: BucketId(bucket), limit: LIMIT, pool: Tokens(pool) }])
         }),
-        1 => (0u32..4).prop_map(|from| Op::Open { from }),
+        1 => (0u32..4, any::<bool>()).prop_map(|(from, reset)| Op::Open { from, reset }),
     ];
     let spoken = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
         |(session, nonce, seq, opens, ops)| if opens { hello(nonce, ops) } else { said(session, nonce, seq, ops) },

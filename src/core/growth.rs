@@ -24,6 +24,8 @@ pub struct Growth {
     partitions: u32,
     /// As the directory has them.
     history: Vec<u32>,
+    /// It was reset, and has forgotten those before.
+    reset: bool,
     /// Something is to be placed: before that, a process has no say in this.
     wanted: bool,
 }
@@ -62,6 +64,9 @@ impl Growth {
         if directory.is_caught_up() && directory.fold().layout().steps() != self.history {
             self.history = directory.fold().layout().steps().to_vec();
         }
+        if directory.is_caught_up() {
+            self.reset = directory.fold().was_reset();
+        }
         let mut proposal = self.history.clone();
         let proposes = directory.is_caught_up() && self.wanted && self.partitions > self.in_force();
         if proposes {
@@ -73,6 +78,7 @@ impl Growth {
             let is_directory = *partition == DIRECTORY;
             agent.set_layout(
                 if is_directory { &proposal } else { &self.history },
+                self.reset,
                 *partition,
                 proposes && is_directory,
             );

@@ -84,6 +84,8 @@ pub enum Op {
         previous: u32,
         /// The count.
         partitions: u32,
+        /// Only with the first: the directory was reset, so that nobody knows what was elsewhere before.
+        reset: bool,
     },
     /// What an older partition still held of buckets that now live here, before they are opened.
     Carry(Vec<Carried>),
@@ -91,6 +93,8 @@ pub enum Op {
     Open {
         /// The older partition.
         from: u32,
+        /// What it does not know need not be full: it was reset, or comes from one that was.
+        reset: bool,
     },
     /// Said by strangers alone: the partition is as empty as if nobody had ever spoken, if nobody but strangers
     /// has since offset `from`.
@@ -268,10 +272,11 @@ fn write_op(w: &mut Writer, op: &Op) {
             w.varint(d.burst.0.into());
             w.text(&d.name);
         }
-        Op::Layout { previous, partitions } => {
+        Op::Layout { previous, partitions, reset } => {
             w.0.push(5);
             w.varint((*previous).into());
             w.varint((*partitions).into());
+            w.0.push((*reset).into());
         }
         Op::Carry(carried) => {
             w.0.push(6);
@@ -282,9 +287,10 @@ fn write_op(w: &mut Writer, op: &Op) {
                 w.varint(one.pool.0.into());
             }
         }
-        Op::Open { from } => {
+        Op::Open { from, reset } => {
             w.0.push(7);
             w.varint((*from).into());
+            w.0.push((*reset).into());
         }
         Op::Reset { from } => {
             w.0.push(9);
@@ -330,12 +336,18 @@ fn read_op(r: &mut Reader<'_>) -> Option<Op> {
             burst: Tokens(r.varint64()?),
             name: r.text()?,
         }),
-        5 => Op::Layout { previous: r.varint32()?, partitions: r.varint32()? },
+        5 => {
+            let (previous, partitions, reset) = (r.varint32()?, r.varint32()?, r.flag()?);
+            if reset && previous > 0 {
+                return None;
+            }
+            Op::Layout { previous, partitions, reset }
+        }
         6 => {
             let count = usize::try_from(r.varint()?).ok().filter(|&count| count <= CARRIED_MAX)?;
             Op::Carry((0..count).map(|_| read_carried(r)).collect::<Option<_>>()?)
         }
-        7 => Op::Open { from: r.varint32()? },
+        7 => Op::Open { from: r.varint32()?, reset: r.flag()? },
         9 => Op::Reset { from: r.varint64()? },
         _ => return None,
     })
@@ -373,12 +385,13 @@ pub(crate) mod tests {
             (any::<u128>(), any::<(u64, u64, u64)>(), any_text()).prop_map(|(limit, (version, rate, burst), name)| {
                 Op::Define(Define { limit, version, rate: Rate(rate), burst: Tokens(burst), name })
             }),
-            any::<(u32, u32)>().prop_map(|(previous, partitions)| Op::Layout { previous, partitions }),
+            any::<(u32, u32)>().prop_map(|(previous, partitions)| Op::Layout { previous, partitions, reset: false }),
+            any::<u32>().prop_map(|partitions| Op::Layout { previous: 0, partitions, reset: true }),
             prop::collection::vec(any::<(u128, u128, u64)>(), 0..4).prop_map(|carried| {
                 let one = |(bucket, limit, pool)| Carried { bucket: BucketId(bucket), limit, pool: Tokens(pool) };
                 Op::Carry(carried.into_iter().map(one).collect())
             }),
-            any::<u32>().prop_map(|from| Op::Open { from }),
+            any::<(u32, bool)>().prop_map(|(from, reset)| Op::Open { from, reset }),
             any::<u64>().prop_map(|from| Op::Reset { from }),
         ]
     }
@@ -420,6 +433,16 @@ pub(crate) mod tests {
             bytes[cut] ^= 1 << bit;
             prop_assert!(matches!(Record::decode(&bytes), Err(Refusal::Garbage(_))));
         }
+    }
+
+    #[test]
+    fn only_the_first_count_says_that_the_directory_was_reset() {
+        let sealed = |previous| {
+            let ops = vec![Op::Layout { previous, partitions: 2, reset: true }];
+            Record { sender: Sender::Session(0), nonce: 1, seq: 2, tag: 3, digest: None, ops }.encode()
+        };
+        assert!(Record::decode(&sealed(0)).is_ok());
+        assert_eq!(Record::decode(&sealed(1)), Err(Refusal::Garbage("malformed")));
     }
 
     #[test]

@@ -237,6 +237,7 @@ fn read_lease(r: &mut Reader<'_>) -> Option<Lease> {
 mod tests {
     use super::*;
     use crate::core::fold::tests::{any_history, run};
+    use crate::core::record::{Op, Record, Sender};
     use proptest::prelude::*;
 
     fn gather(messages: &[Chunk]) -> Assembler {
@@ -284,6 +285,13 @@ mod tests {
     fn what_a_reset_left_behind_is_part_of_a_snapshot() {
         let fold = Fold::reset_at(7, 3);
         assert_eq!(gather(&chunks(&fold, 0)).newest().unwrap(), (0, fold));
+        let mut new = Fold::default();
+        let ops = vec![Op::Layout { previous: 1, partitions: 2, reset: false }, Op::Open { from: 0, reset: true }];
+        let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 0, note: String::new() };
+        new.apply(0, &Record { sender, nonce: 1, seq: 1, tag: 0, digest: None, ops });
+        let (_, restored) = gather(&chunks(&new, 0)).newest().unwrap();
+        assert!(restored.was_reset(), "what came from one that was");
+        assert_eq!(restored, new);
     }
 
     #[test]

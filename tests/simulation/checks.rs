@@ -21,9 +21,9 @@ pub fn op(op: &Op) -> String {
         Op::Evict { session, seq } => format!("evict {session} at {seq}"),
         Op::Bye => "bye".to_owned(),
         Op::Define(define) => format!("define v{}", define.version),
-        Op::Layout { previous, partitions } => format!("layout {previous} -> {partitions}"),
+        Op::Layout { previous, partitions, .. } => format!("layout {previous} -> {partitions}"),
         Op::Carry(carried) => format!("carry {}", carried.len()),
-        Op::Open { from } => format!("open {from}"),
+        Op::Open { from, .. } => format!("open {from}"),
         Op::Reset { from } => format!("reset from {from}"),
     }
 }

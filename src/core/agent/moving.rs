@@ -23,6 +23,8 @@ const LATELY: Nanos = Nanos::from_secs(1);
 pub(super) struct Opening {
     carried: Vec<Carried>,
     limits: Vec<(u128, LimitNumbers)>,
+    /// What it does not know need not be full.
+    reset: bool,
 }
 
 /// What this process knows of the log's partitions, as far as this one is concerned.
@@ -30,6 +32,8 @@ pub(super) struct Opening {
 pub(super) struct Moving {
     /// The counts as last told.
     told: Vec<u32>,
+    /// The directory that has them was reset.
+    reset: bool,
     /// What has to be said here: each count and the one before it.
     chain: Vec<(u32, u32)>,
     /// To be said even if nothing is held here.
@@ -77,8 +81,12 @@ impl Moving {
 impl Agent {
     /// Tells the counts that the log has had; this agent is the one of `partition`. It says in its records what its
     /// partition does not know yet: with the next one, or at once if it holds something here or if it is `urgent`.
-    pub fn set_layout(&mut self, history: &[u32], partition: u32, urgent: bool) {
+    /// `reset`: the directory that has the counts was, and has forgotten those before.
+    pub fn set_layout(&mut self, history: &[u32], reset: bool, partition: u32, urgent: bool) {
         self.moving.urgent = urgent;
+        if !history.is_empty() {
+            self.moving.reset = reset;
+        }
         if !history.is_empty() && history != self.moving.told {
             self.moving.told = history.to_vec();
             self.moving.chain = chain(history, partition);
@@ -108,7 +116,8 @@ impl Agent {
         let done = layout.partitions() > 0 && layout.is_opened(from);
         if source.is_drained(count) && !done {
             let limits = source.limits().collect();
-            self.outbox.openings.insert(from, Opening { carried: source.moving_to(partition, before, count), limits });
+            let carried = source.moving_to(partition, before, count);
+            self.outbox.openings.insert(from, Opening { carried, limits, reset: source.was_reset() });
         }
     }
 
@@ -135,7 +144,7 @@ impl Agent {
         let mut opened = Vec::new();
         for op in &record.ops {
             match op {
-                Op::Open { from } if self.fold.layout().is_opened(*from) => {
+                Op::Open { from, .. } if self.fold.layout().is_opened(*from) => {
                     self.outbox.openings.remove(from);
                     opened.extend(self.moving.awaited.remove(from).then_some(*from));
                 }
@@ -189,7 +198,10 @@ impl Agent {
     /// Says the counts that the fold does not know.
     pub(super) fn say_layout(&mut self, ops: &mut Vec<Op>) {
         let news = self.moving.news(&self.fold).iter();
-        ops.extend(news.map(|(previous, partitions)| Op::Layout { previous: *previous, partitions: *partitions }));
+        ops.extend(news.map(|&(previous, partitions)| {
+            let reset = previous == 0 && self.moving.reset;
+            Op::Layout { previous, partitions, reset }
+        }));
     }
 
     /// Says what comes from older partitions, and opens for them once all of it has been read here.
@@ -214,7 +226,7 @@ impl Agent {
             if !carried.is_empty() {
                 ops.push(Op::Carry(carried));
             } else if complete && opening.carried.iter().all(|one| fold.has_carried(one)) {
-                ops.push(Op::Open { from: *from });
+                ops.push(Op::Open { from: *from, reset: opening.reset });
             }
         }
     }

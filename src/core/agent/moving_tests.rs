@@ -33,7 +33,7 @@ fn drained(buckets: usize, limits: u128) -> Fold {
 
 fn agent() -> Agent {
     let mut agent = Agent::new(Settings::with_ttl(TTL), 5, "test");
-    let limit = Limit::token_bucket(1, Nanos(SECOND), 10).unwrap();
+    let limit = Limit::token_bucket(1, Nanos(3_600 * SECOND), 10).unwrap();
     agent.add(moving().next().unwrap(), "moved", LIMIT, &limit, BUCKET);
     agent
 }
@@ -43,7 +43,7 @@ fn what_does_not_fit_into_one_record_is_opened_for_only_when_all_of_it_was_read(
     for (buckets, limits) in [(2 * CARRIED_MAX + 1, 1), (1, 200)] {
         let source = drained(buckets, limits);
         let mut agent = agent();
-        agent.set_layout(&[1, 2], 1, false);
+        agent.set_layout(&[1, 2], false, 1, false);
         agent.on_caught_up(NOW);
         agent.open(1, 0, &source);
         let mut records = 0;
@@ -112,21 +112,73 @@ fn talk(agent: &mut Agent, offset: &mut u64, plain: &mut Plain, max: usize) -> u
     max
 }
 
-/// FIXME: it must be what its limit mints in a minute, next to nothing here. Found by the model, `reset-and-growth`.
-#[test]
-fn a_bucket_that_leaves_a_partition_that_was_reset_arrives_full_which_is_too_much() {
-    let mut source = drained(0, 1);
-    source.reset = true;
+/// What the first claim on a bucket gets that nobody has used; `reset`: the directory that says `history` was.
+fn gets(history: &[u32], reset: bool, source: &Fold) -> Tokens {
     let (mut agent, mut plain, mut offset) = (agent(), Plain::empty(NOW), 0);
-    agent.set_layout(&[1, 2], 1, false);
+    agent.set_layout(history, reset, 1, false);
     agent.on_caught_up(NOW);
-    agent.open(1, 0, &source);
+    agent.open(1, 0, source);
     talk(&mut agent, &mut offset, &mut plain, 10);
     plain.asks(1);
     agent.on_activity(NOW, BUCKET, &mut plain);
     talk(&mut agent, &mut offset, &mut plain, 10);
-    let lease = agent.fold().bucket(moving().next().unwrap()).unwrap().leases[0].clone();
-    assert_eq!(Tokens(clamp(lease.granted.tokens)), numbers(1).burst);
+    assert_eq!(agent.fold().was_reset(), reset || source.was_reset(), "who opens others for this one says it again");
+    Tokens(clamp(agent.fold().bucket(moving().next().unwrap()).unwrap().leases[0].granted.tokens))
+}
+
+#[test]
+fn a_bucket_that_leaves_a_partition_that_was_reset_arrives_with_what_its_limit_mints_in_a_minute() {
+    let mut source = drained(0, 1);
+    assert_eq!(gets(&[1, 2], false, &source), numbers(1).burst);
+    source.reset = true;
+    // Next to nothing.
+    assert_eq!(gets(&[1, 2], false, &source), Tokens::ZERO);
+}
+
+#[test]
+fn a_partition_that_a_reset_directory_takes_for_old_need_not_have_been_there() {
+    assert_eq!(gets(&[2], false, &Fold::default()), numbers(1).burst);
+    assert_eq!(gets(&[2], true, &Fold::default()), Tokens(1_000_000 / 60));
+}
+
+#[test]
+fn who_reads_a_reset_directory_says_so_with_the_first_count_of_each_partition() {
+    for reset in [false, true] {
+        let mut directory = Agent::new(Settings::with_ttl(TTL), 6, "test");
+        let mut fold = if reset { Fold::reset_at(0, 0) } else { Fold::default() };
+        assert!(fold.layout.step(0, 2) && fold.layout.step(2, 3));
+        directory.start_with(NOW, fold);
+        directory.on_caught_up(NOW);
+        let mut homes = BTreeMap::from([(DIRECTORY, Home(directory)), (1, Home(agent()))]);
+        let mut growth = Growth::default();
+        growth.on_partitions(3);
+        growth.tick(&mut homes);
+        let agent = &mut homes.get_mut(&1).unwrap().0;
+        agent.on_caught_up(NOW);
+        let mut plain = Plain::empty(NOW);
+        plain.asks(1);
+        agent.on_activity(NOW, BUCKET, &mut plain);
+        let ops = Record::decode(&agent.poll_send(NOW).expect("it asks for a share")).unwrap().ops;
+        let layout = |previous, partitions, reset| Op::Layout { previous, partitions, reset };
+        assert_eq!(ops[..2], [layout(0, 2, reset), layout(2, 3, false)]);
+    }
+}
+
+/// Partition 0 was reset after it was read: what was read of it is true for ever.
+#[test]
+fn what_was_seen_before_a_reset_is_handed_over_as_it_was_seen() {
+    let (mut agent, mut plain, mut offset) = (agent(), Plain::empty(NOW), 0);
+    agent.set_layout(&[1, 2], false, 1, false);
+    agent.on_caught_up(NOW);
+    agent.open(1, 0, &drained(1, 1));
+    let mut source = drained(0, 0);
+    source.reset = true;
+    assert!(agent.awaited().is_empty(), "it does not look again");
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    assert!(agent.fold().layout().is_opened(0) && !agent.fold().was_reset());
+    agent.open(1, 0, &source);
+    assert_eq!(talk(&mut agent, &mut offset, &mut plain, 10), 0, "a second opening is not said");
+    assert_eq!(agent.fold().bucket(moving().next().unwrap()).unwrap().pool, Tokens::ZERO);
 }
 
 /// FIXME: it must be closed before it is given out elsewhere. Found by the model, `reset-of-directory`.
@@ -137,17 +189,37 @@ fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partit
     let id = (0..).map(BucketId).find(lives).unwrap();
     let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 0);
     agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
-    agent.set_layout(&[2], 1, false);
+    agent.set_layout(&[2], false, 1, false);
     agent.on_caught_up(NOW);
     plain.asks(1);
     agent.on_activity(NOW, BUCKET, &mut plain);
     talk(&mut agent, &mut offset, &mut plain, 10);
     assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1));
     // What the directory knew is gone, and the log has one more.
-    agent.set_layout(&[3], 1, false);
+    agent.set_layout(&[3], false, 1, false);
     assert_eq!(talk(&mut agent, &mut offset, &mut plain, 50), 0, "what cannot count is not said, again and again");
     assert!(agent.fold().layout().has(id), "it is not closed");
     let mut new = Fold::default();
     new.layout.step(0, 3);
+    assert!(new.layout().is_open(id), "and given out in partition 2 as well");
+}
+
+/// FIXME: it must not be given out by a count from before the reset, which may be an old one. The model has too few buckets.
+#[test]
+fn a_partition_that_was_reset_opens_again_for_what_had_left_it_if_an_old_count_is_said_first() {
+    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
+    let id = (0..).map(BucketId).find(lives).unwrap();
+    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 6);
+    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
+    // It has slept while the directory got to know of a third partition, and wakes to read the reset of this one first.
+    agent.set_layout(&[2], false, 1, false);
+    agent.start_with(NOW, Fold::reset_at(5, 0));
+    agent.on_caught_up(NOW);
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, &mut plain);
+    talk(&mut agent, &mut offset, &mut plain, 10);
+    assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1), "it is held here");
+    let mut new = Fold::default();
+    assert!(new.layout.step(2, 3) && new.layout.open(0) && new.layout.open(1));
     assert!(new.layout().is_open(id), "and given out in partition 2 as well");
 }

@@ -8,7 +8,7 @@ use crate::core::snapshot::{chunks, Chunk};
 /// A process that finds `state` in the state topic and a log that begins at `start`; asks `per_ms` times.
 fn late(fleet: &mut Fleet, state: &[Chunk], start: usize, per_ms: u64) -> usize {
     let at = fleet.join(per_ms);
-    fleet.processes[at].agent.set_layout(&[1], 0, false);
+    fleet.processes[at].agent.set_layout(&[1], false, 0, false);
     let (now, end) = (fleet.now, fleet.log.len());
     let Process { agent, read, .. } = &mut fleet.processes[at];
     state.iter().for_each(|chunk| agent.on_state(&chunk.key, &chunk.value));
@@ -176,7 +176,7 @@ fn who_reads_a_reset_that_counts_drops_everything() {
     agent.on_record(now, from, &reset.encode(), plain);
     *read += 1;
     assert!(!agent.has_session() && agent.status(BUCKET).share == Share::NONE);
-    fleet.processes[0].agent.set_layout(&[1], 0, false);
+    fleet.processes[0].agent.set_layout(&[1], false, 0, false);
     fleet.run(1_000);
     assert_eq!((rate(&fleet, 0), fleet.processes[0].agent.counters().sessions_lost), (1_000, 1), "it begins anew");
 }

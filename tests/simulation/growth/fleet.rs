@@ -10,16 +10,20 @@ use tidegate::core::fold::Fold;
 use tidegate::core::growth::Growth;
 use tidegate::core::limit::{Limit, Outage};
 use tidegate::core::placement::{bucket_id, BucketId};
-use tidegate::core::record::Record;
+use tidegate::core::record::{Op, Record, Sender};
 use tidegate::core::rng::Rng;
 use tidegate::core::share::Share;
-use tidegate::core::units::{Nanos, Tokens};
+use tidegate::core::units::{Nanos, Rate, Tokens};
 
 const STEP: u64 = 2 * MS;
 const TRACE: usize = 40;
 /// Per second, of each key and all processes.
 const PERMITS: u64 = 100;
 const BURST: u64 = 60;
+/// Of every third key where all fall silent: in that time far fewer come back than the burst.
+const SLOW: (u64, u64) = (1, 60 * SECOND);
+/// All of the longest time-to-live, and the minute more after which a partition may be reset.
+const SILENCE: u64 = 661 * SECOND;
 
 #[derive(Debug)]
 pub struct Plan {
@@ -30,6 +34,8 @@ pub struct Plan {
     /// When the log gets how many partitions.
     pub growth: Vec<(u64, u32)>,
     pub first: u32,
+    /// When all die; those who come then find that partitions were reset.
+    pub silence: Option<u64>,
     /// Thousandths of records.
     lost: u64,
     late: u64,
@@ -80,6 +86,7 @@ impl Fleet {
             chaos,
             growth,
             first,
+            silence: (seed % 5 == 4).then(|| Rng::new(seed).below(chaos)),
             lost: if lossy { 40 } else { 0 },
             late: if lossy { 40 } else { 0 },
             doubled: 40,
@@ -101,6 +108,7 @@ impl Fleet {
             chaos: 10 * SECOND,
             growth,
             first: 12,
+            silence: None,
             lost,
             late,
             doubled,
@@ -112,7 +120,10 @@ impl Fleet {
 
     fn of(plan: Plan, rng: Rng) -> Fleet {
         let limit = Limit::token_bucket(PERMITS, Nanos(SECOND), BURST).expect("a legal limit");
-        let keys: Vec<_> = (0..plan.keys).map(|key| (bucket_id("grown", 0, &key.to_string()), limit)).collect();
+        let slow = Limit::token_bucket(SLOW.0, Nanos(SLOW.1), BURST).expect("a legal limit");
+        let limit_of = |key: usize| if plan.silence.is_some() && key % 3 == 0 { slow } else { limit };
+        let keys = (0..plan.keys).map(|key| (bucket_id("grown", 0, &key.to_string()), limit_of(key)));
+        let keys: Vec<_> = keys.collect();
         let mut fleet = Fleet {
             rng,
             now: 0,
@@ -121,7 +132,7 @@ impl Fleet {
             heads: Vec::new(),
             under_way: BTreeMap::new(),
             order: 0,
-            shadows: keys.iter().map(|_| Shadow::full(limit.rate(), limit.burst(), 0)).collect(),
+            shadows: keys.iter().map(|(_, limit)| Shadow::full(limit.rate(), limit.burst(), 0)).collect(),
             admitted: vec![0; keys.len()],
             served: vec![(0, 0); keys.len()],
             keys,
@@ -170,6 +181,25 @@ impl Fleet {
             }
             self.potential();
         }
+    }
+
+    /// All die, and after a long time some partitions are reset: all of them, or others than the one that says how many there
+    /// are. Who comes reads the whole log, and is at the same state then as who only saw the reset.
+    pub fn fall_silent(&mut self) {
+        self.processes.iter_mut().for_each(|process| *process = None);
+        self.under_way.clear();
+        self.now += SILENCE;
+        self.plan.growth.iter_mut().for_each(|(at, _)| *at += SILENCE);
+        let all = self.rng.below(2) == 0;
+        for partition in 0..self.partitions {
+            if all || (partition > 0 && self.rng.below(2) == 0) {
+                self.note(format!("partition {partition} is reset"));
+                let ops = vec![Op::Reset { from: self.logs[partition as usize].len() as u64 }];
+                let reset = Record { sender: Sender::Stranger, nonce: 0, seq: 0, tag: 0, digest: None, ops };
+                self.under_way.insert((self.now, u64::from(partition)), (partition, reset.encode()));
+            }
+        }
+        self.append();
     }
 
     fn append(&mut self) {
@@ -341,7 +371,8 @@ impl Fleet {
     pub fn everything_works(&mut self) {
         self.admitted.fill(0);
         self.run(6 * SECOND);
-        for (key, admitted) in self.admitted.iter().enumerate() {
+        let is_fast = |(key, _): &(usize, &u64)| self.keys[*key].1.rate() == Rate::of(PERMITS, Nanos(SECOND));
+        for (key, admitted) in self.admitted.iter().enumerate().filter(is_fast) {
             assert!(*admitted * 10 >= 6 * PERMITS * 9, "key {key}: only {admitted} of {}", 6 * PERMITS);
         }
         for (slot, process) in self.processes.iter().enumerate() {

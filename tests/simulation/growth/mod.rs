@@ -1,5 +1,5 @@
 //! A log that gets more partitions while it is used: several partitions, many keys, processes that learn of it late, lose
-//! records, stop and die. Everything follows from the seed.
+//! records, stop and die; in every fifth history all die at once, and partitions are reset. Everything follows from the seed.
 
 mod fleet;
 mod process;
@@ -13,7 +13,12 @@ const SECOND: u64 = 1_000 * MS;
 pub fn run(seed: u64) -> Result<u64, (String, Vec<String>)> {
     let mut fleet = Fleet::new(seed);
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        fleet.run(fleet.plan.chaos);
+        let silence = fleet.plan.silence.unwrap_or(0);
+        fleet.run(silence);
+        if silence > 0 {
+            fleet.fall_silent();
+        }
+        fleet.run(fleet.plan.chaos - silence);
         fleet.calm_down();
         fleet.run(2 * fleet.plan.ttl + 10 * SECOND);
         fleet.everything_works();

@@ -117,7 +117,7 @@ impl Process {
         self.follow(home, seed);
         let bucket = self.held[key].bucket;
         if let Some(home) = self.homes.get_mut(&home) {
-            home.agent.add(id, "key", limit_id("grown", 0), limit, bucket);
+            home.agent.add(id, "key", limit_id(&limit.rate().0.to_string(), 0), limit, bucket);
         }
         self.held[key].home = Some(home);
     }

@@ -277,10 +277,10 @@ pub fn all(more: u8) -> Vec<Scenario> {
             ..slow("reset-new", "the same of a partition that the bucket has just moved to")
         },
         Scenario {
-            left: Left { ticks: 1 + more, ..Left::default() },
+            left: Left { ticks: more, greedy: 1, ..Left::default() },
+            brisk: Some(1),
             begin: STRANGE_AND_GROWN,
-            expects: &[Seen::Reset],
-            known: Some(Promise::Potential),
+            expects: &[Seen::Reset, Seen::Refused, Seen::Dropped, Seen::Moved, Seen::Carried],
             ..slow("reset-and-growth", "partition 0 is declared empty when the log has just got another one")
         },
         Scenario {
