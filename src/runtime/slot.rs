@@ -237,6 +237,17 @@ impl Slot {
         (now < dry && self.flagged.load(Ordering::Relaxed)).then_some(dry)
     }
 
+    /// The credit was gone between a look and a step: lets what the bucket has beyond be paid out, and takes `cost` of that.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_more(&'static self, id: KeyId, cost: u64) -> bool {
+        let paid_out = self.with(id, |slot, cold| {
+            let now = cold.owner.clock().now();
+            cold.settled(slot, now, |_| ());
+        });
+        paid_out.is_some() && self.take_credit(id.tag(), cost).is_ok()
+    }
+
     /// What was foreseen, that nothing comes before some tick, does not hold any more.
     fn forget_foreseen(&self) {
         self.dry_until.store(0, Ordering::Release);

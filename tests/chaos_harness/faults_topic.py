@@ -12,8 +12,9 @@ CLAIMS = f"{TOPIC}-claims"
 PARTITIONS_MAX = 60
 # The topics are looked at every 30 s.
 NOTICED_S = 35
-# How often, and after which time, a partition's leader is asked for again.
-LEADER_TRIES, LEADER_AGAIN_S = 20, 1
+# How long, and how often, a partition's leader is asked: it may be stopped, or wait for a follower that is, until that is no
+# longer in sync.
+LEADER_S, LEADER_AGAIN_S = 90, 1
 
 
 def broker(world, node):
@@ -35,14 +36,15 @@ def add_partitions(world, draw):
 
 def remove(world, partition):
     """Removes what the partition holds. Who leads it may have been lost in an earlier fault, and be named still."""
-    for left in reversed(range(LEADER_TRIES)):
+    until = time.monotonic() + LEADER_S
+    while True:
         leader = world.kafka.leader(CLAIMS, partition)
         try:
             if leader:
                 wire.delete_records(*broker(world, leader), CLAIMS, [partition])
                 return
         except OSError:
-            if not left:
+            if time.monotonic() > until:
                 raise
         time.sleep(LEADER_AGAIN_S)
 
