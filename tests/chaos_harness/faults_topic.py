@@ -36,17 +36,17 @@ def add_partitions(world, draw):
 
 def remove(world, partition):
     """Removes what the partition holds. Who leads it may have been lost in an earlier fault, and be named still."""
-    until = time.monotonic() + LEADER_S
-    while True:
+    until, why = time.monotonic() + LEADER_S, "nobody leads it"
+    while time.monotonic() < until:
         leader = world.kafka.leader(CLAIMS, partition)
         try:
             if leader:
                 wire.delete_records(*broker(world, leader), CLAIMS, [partition])
                 return
-        except OSError:
-            if time.monotonic() > until:
-                raise
+        except OSError as error:
+            why = error
         time.sleep(LEADER_AGAIN_S)
+    world.fail(f"the records of partition {partition} could not be removed within {LEADER_S} s: {why}")
 
 
 @kind("remove-records", "everything read so far removed from the log, while one process is stopped", 30)
