@@ -18,6 +18,7 @@ use crate::runtime::arena::Arena;
 use crate::runtime::decide::{as_if_alone, Use};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
+use crate::runtime::validity;
 use crate::runtime::waiters::Waiters;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -243,9 +244,14 @@ impl Slot {
     pub(super) fn take_more(&'static self, id: KeyId, cost: u64) -> bool {
         let paid_out = self.with(id, |slot, cold| {
             let now = cold.owner.clock().now();
-            cold.settled(slot, now, |_| ());
+            // What a share mints once it is not valid any more is nobody's: the time may be another since it was looked at.
+            let is_valid = now < validity::get(slot.validity.load(Ordering::Relaxed)).until();
+            if is_valid {
+                cold.settled(slot, now, |_| ());
+            }
+            is_valid
         });
-        paid_out.is_some() && self.take_credit(id.tag(), cost).is_ok()
+        paid_out == Some(true) && self.take_credit(id.tag(), cost).is_ok()
     }
 
     /// What was foreseen, that nothing comes before some tick, does not hold any more.
@@ -461,6 +467,22 @@ mod tests {
         }
         slot.with(key, |slot, cold| cold.settle(slot, now)).unwrap();
         assert!(slot.with(key, |_, cold| cold.level()).unwrap() >= Tokens::permits(150 - 1));
+    }
+
+    #[test]
+    fn what_a_bucket_has_beyond_its_credit_is_paid_out_while_it_is_valid_and_not_after() {
+        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
+        let limit = crate::Limit::token_bucket(1, Nanos::from_secs(3_600), 160).unwrap();
+        let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
+        let slot = get(key.index()).unwrap();
+        let ten = Tokens::permits(10).0;
+        assert!(slot.take_credit(key.tag(), ten).is_ok() && slot.take_credit(key.tag(), ten).is_err());
+        assert!(slot.take_more(key, ten));
+        let valid = slot.validity.swap(0, Ordering::Relaxed);
+        assert!(!slot.take_more(key, ten));
+        slot.validity.store(valid, Ordering::Relaxed);
+        assert!(slot.take_more(key, ten));
+        assert!(!slot.take_more(KeyId(key.0 ^ 1 << CREDIT_BITS), ten), "another generation");
     }
 
     #[test]
