@@ -76,17 +76,17 @@ fn in_place(inner: &Arc<Inner>, limit: &Arc<LimitOf>, value: &str, permits: u64)
     let bucket = limit.bucket(value);
     let amount = Tokens::permits(permits);
     let mut stripe = limit.stripe(bucket);
-    let decision = match stripe.spend(bucket, amount) {
-        // No clock was read: it is most of the cost.
-        Some(left) => Decision::granted(left.whole(), Basis::Local),
+    // Without a clock where it can be spared: it is most of the cost.
+    let spent = stripe.spend(bucket, amount).map(|left| Decision::granted(left.whole(), Basis::Local));
+    let known = spent.or_else(|| stripe.idle(bucket, inner.clock().now(), |bucket| take(limit, bucket, amount)));
+    let decision = match known {
+        Some(decision) => decision,
         None => {
-            if stripe.get(bucket).is_none() {
-                drop(stripe);
-                let Some(with_room) = inner.stripe_with_room(limit, bucket) else {
-                    return Some(Decision::failed(ErrorKind::Capacity));
-                };
-                stripe = with_room;
-            }
+            drop(stripe);
+            let Some(with_room) = inner.stripe_with_room(limit, bucket) else {
+                return Some(Decision::failed(ErrorKind::Capacity));
+            };
+            stripe = with_room;
             let now = inner.clock().now();
             if stripe.get(bucket).is_none() {
                 let new = stripe.bucket(None, now);

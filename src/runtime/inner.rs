@@ -558,17 +558,15 @@ impl Inner {
 /// The meter of a local key: what was kept of it, or a new one.
 fn local_meter(limit: &LimitOf, stripe: &Stripe, saved: Option<Saved>, now: Nanos) -> Meter {
     let numbers = limit.local();
-    match (numbers.kind(), saved) {
-        (Kind::SlidingWindow, saved) => {
+    let bucket = stripe.bucket(saved, now);
+    match numbers.kind() {
+        Kind::SlidingWindow => {
             let mut meter = Meter::alone(&numbers, limit.ppm(), now);
             // Of the time when the limiter was a bucket: what is missing counts as taken now.
-            meter.settle(
-                now,
-                saved.map_or(Tokens::ZERO, |saved| stripe.burst - stripe.bucket(Some(saved), now).level()),
-            );
+            meter.settle(now, stripe.burst - bucket.level());
             meter
         }
-        (Kind::TokenBucket, saved) => Meter::Bucket(stripe.bucket(saved, now)),
+        Kind::TokenBucket => Meter::Bucket(bucket),
     }
 }
 

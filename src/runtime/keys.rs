@@ -1,9 +1,9 @@
 //! The buckets of one limit in this process: those that are live, and what must be remembered of local ones that are not.
 //!
 //! A table in stripes, each with its own lock. A live bucket stands in a slot and is named by a key; an idle one is 48
-//! bytes here, with its name: a limit that this process alone has must not be full again because its key was given back. An idle bucket
-//! that is full is as good as none: such are dropped before a stripe grows, and so are live ones that nobody holds and
-//! nobody used since the last time. Only a stripe is swept at a time.
+//! bytes here, with its name: a limit that this process alone has must not be full again because its key was given back. An
+//! idle bucket that is full is as good as none: such are dropped before a stripe grows, and so are live ones that nobody
+//! holds and nobody used since the last time. Only a stripe is swept at a time.
 
 use super::slot::KeyId;
 use super::table::{Entry, Table};
