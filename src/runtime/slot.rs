@@ -451,12 +451,17 @@ mod tests {
         }
     }
 
+    /// A local key whose bucket is full, with the runtime that keeps it.
+    fn local_key(permits: u64, period: Nanos, burst: u64) -> (crate::Runtime, KeyId, &'static Slot) {
+        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
+        let limit = crate::Limit::token_bucket(permits, period, burst).unwrap();
+        let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
+        (runtime, key, get(key.index()).unwrap())
+    }
+
     #[test]
     fn a_key_that_is_used_at_half_its_rate_is_never_refused_and_keeps_fifteen_sixteenths_of_its_burst() {
-        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
-        let limit = crate::Limit::token_bucket(1_000, Nanos::from_secs(1), 160).unwrap();
-        let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
-        let slot = get(key.index()).unwrap();
+        let (_runtime, key, slot) = local_key(1_000, Nanos::from_secs(1), 160);
         let one = Tokens::permits(1);
         let mut now = crate::runtime::clock::boot_time();
         for _ in 0..1_000 {
@@ -471,10 +476,7 @@ mod tests {
 
     #[test]
     fn what_a_bucket_has_beyond_its_credit_is_paid_out_while_it_is_valid_and_not_after() {
-        let runtime = crate::Runtime::local(&crate::Options::default()).unwrap();
-        let limit = crate::Limit::token_bucket(1, Nanos::from_secs(3_600), 160).unwrap();
-        let key = runtime.limiter("x", limit).unwrap().key_id("").unwrap();
-        let slot = get(key.index()).unwrap();
+        let (_runtime, key, slot) = local_key(1, Nanos::from_secs(3_600), 160);
         let ten = Tokens::permits(10).0;
         assert!(slot.take_credit(key.tag(), ten).is_ok() && slot.take_credit(key.tag(), ten).is_err());
         assert!(slot.take_more(key, ten));
@@ -487,18 +489,15 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_middle_of_a_bucket_poisons_its_runtime_and_no_other() {
-        let open = || crate::Runtime::local(&crate::Options::default()).unwrap();
-        let (broken, sound) = (open(), open());
-        let limit = crate::Limit::token_bucket(1, Nanos::from_secs(1), 5).unwrap();
-        let keys = [&broken, &sound].map(|runtime| runtime.limiter("x", limit).unwrap().key_id("").unwrap());
+        let [(broken, broken_key, slot), (_sound, sound_key, _)] =
+            [(); 2].map(|()| local_key(1, Nanos::from_secs(1), 5));
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
-        let slot = get(keys[0].index()).unwrap();
-        let panicked = catch_unwind(AssertUnwindSafe(|| slot.with(keys[0], |_, _| panic!("on purpose"))));
+        let panicked = catch_unwind(AssertUnwindSafe(|| slot.with(broken_key, |_, _| panic!("on purpose"))));
         std::panic::set_hook(hook);
         assert!(panicked.is_err());
         let status = |key| crate::runtime::acquire::try_acquire(key, 1).status;
-        assert_eq!(keys.map(status), [crate::ErrorKind::Bug as i32, 0]);
+        assert_eq!([broken_key, sound_key].map(status), [crate::ErrorKind::Bug as i32, 0]);
         assert_eq!(broken.health().state, crate::HealthState::Failed);
     }
 }

@@ -58,17 +58,16 @@ fn what_does_not_fit_into_one_record_is_opened_for_only_when_all_of_it_was_read(
     }
 }
 
-struct Home(Agent);
-
-impl AsRef<Agent> for Home {
+/// Whoever follows a partition has an agent; here it is nothing else.
+impl AsRef<Agent> for Agent {
     fn as_ref(&self) -> &Agent {
-        &self.0
+        self
     }
 }
 
-impl AsMut<Agent> for Home {
+impl AsMut<Agent> for Agent {
     fn as_mut(&mut self) -> &mut Agent {
-        &mut self.0
+        self
     }
 }
 
@@ -77,27 +76,27 @@ fn an_older_partition_that_was_not_read_to_its_end_hands_nothing_over() {
     let mut directory = Agent::new(Settings::with_ttl(TTL), 6, "test");
     directory.start_with(NOW, drained(1, 1));
     directory.on_caught_up(NOW);
-    let mut homes = BTreeMap::from([(DIRECTORY, Home(directory))]);
+    let mut homes = BTreeMap::from([(DIRECTORY, directory)]);
     let mut growth = Growth::default();
     growth.on_partitions(2);
     growth.tick(&mut homes);
     // It starts from an old state again: since then a limit was changed.
     let directory = homes.get_mut(&DIRECTORY).unwrap();
-    directory.0.on_gap(NOW, &mut Plain::empty(NOW));
-    directory.0.start_with(NOW, drained(1, 1));
-    homes.insert(1, Home(agent()));
-    homes.get_mut(&1).unwrap().0.on_caught_up(NOW);
+    directory.on_gap(NOW, &mut Plain::empty(NOW));
+    directory.start_with(NOW, drained(1, 1));
+    homes.insert(1, agent());
+    homes.get_mut(&1).unwrap().on_caught_up(NOW);
     growth.tick(&mut homes);
-    assert!(homes[&1].0.outbox.openings.is_empty());
+    assert!(homes[&1].outbox.openings.is_empty());
     let LimitNumbers { rate, burst, .. } = numbers(2);
     let change = Op::Define(Define { limit: LIMIT, version: 2, rate, burst, name: String::new() });
     let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 0, note: String::new() };
     let change = Record { sender, nonce: 9, seq: 1, tag: 0, digest: None, ops: vec![change] };
     let directory = homes.get_mut(&DIRECTORY).unwrap();
-    directory.0.on_record(NOW, 0, &change.encode(), &mut Plain::empty(NOW));
-    directory.0.on_caught_up(NOW);
+    directory.on_record(NOW, 0, &change.encode(), &mut Plain::empty(NOW));
+    directory.on_caught_up(NOW);
     growth.tick(&mut homes);
-    let said = homes.get_mut(&1).unwrap().0.poll_send(NOW).expect("now it is handed over");
+    let said = homes.get_mut(&1).unwrap().poll_send(NOW).expect("now it is handed over");
     let ops = Record::decode(&said).unwrap().ops;
     assert!(ops.iter().any(|op| matches!(op, Op::Define(Define { limit: LIMIT, version: 2, .. }))), "{ops:?}");
 }
@@ -112,6 +111,23 @@ fn talk(agent: &mut Agent, offset: &mut u64, plain: &mut Plain, max: usize) -> u
     max
 }
 
+/// Somebody asks for a permit, and it is claimed; the records.
+fn claim(agent: &mut Agent, offset: &mut u64, plain: &mut Plain) -> usize {
+    plain.asks(1);
+    agent.on_activity(NOW, BUCKET, plain);
+    talk(agent, offset, plain, 10)
+}
+
+/// A bucket that lives in partition 1 of two, and in partition 2 of three; and who uses it.
+fn leaving() -> (BucketId, Agent) {
+    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
+    let id = (0..).map(BucketId).find(lives).unwrap();
+    let mut agent = Agent::new(Settings::with_ttl(TTL), 5, "test");
+    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
+    agent.set_layout(&[2], false, 1, false);
+    (id, agent)
+}
+
 /// What the first claim on a bucket gets that nobody has used; `reset`: the directory that says `history` was.
 fn gets(history: &[u32], reset: bool, source: &Fold) -> Tokens {
     let (mut agent, mut plain, mut offset) = (agent(), Plain::empty(NOW), 0);
@@ -119,9 +135,7 @@ fn gets(history: &[u32], reset: bool, source: &Fold) -> Tokens {
     agent.on_caught_up(NOW);
     agent.open(1, 0, source);
     talk(&mut agent, &mut offset, &mut plain, 10);
-    plain.asks(1);
-    agent.on_activity(NOW, BUCKET, &mut plain);
-    talk(&mut agent, &mut offset, &mut plain, 10);
+    claim(&mut agent, &mut offset, &mut plain);
     assert_eq!(agent.fold().was_reset(), reset || source.was_reset(), "who opens others for this one says it again");
     Tokens(clamp(agent.fold().bucket(moving().next().unwrap()).unwrap().leases[0].granted.tokens))
 }
@@ -149,11 +163,11 @@ fn who_reads_a_reset_directory_says_so_with_the_first_count_of_each_partition() 
         assert!(fold.layout.step(0, 2) && fold.layout.step(2, 3));
         directory.start_with(NOW, fold);
         directory.on_caught_up(NOW);
-        let mut homes = BTreeMap::from([(DIRECTORY, Home(directory)), (1, Home(agent()))]);
+        let mut homes = BTreeMap::from([(DIRECTORY, directory), (1, agent())]);
         let mut growth = Growth::default();
         growth.on_partitions(3);
         growth.tick(&mut homes);
-        let agent = &mut homes.get_mut(&1).unwrap().0;
+        let agent = homes.get_mut(&1).unwrap();
         agent.on_caught_up(NOW);
         let mut plain = Plain::empty(NOW);
         plain.asks(1);
@@ -184,16 +198,9 @@ fn what_was_seen_before_a_reset_is_handed_over_as_it_was_seen() {
 /// FIXME: it must be closed before it is given out elsewhere. Found by the model, `reset-of-directory`.
 #[test]
 fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partitions() {
-    // Lives in partition 1 of two, and in partition 2 of three.
-    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
-    let id = (0..).map(BucketId).find(lives).unwrap();
-    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 0);
-    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
-    agent.set_layout(&[2], false, 1, false);
+    let ((id, mut agent), mut plain, mut offset) = (leaving(), Plain::empty(NOW), 0);
     agent.on_caught_up(NOW);
-    plain.asks(1);
-    agent.on_activity(NOW, BUCKET, &mut plain);
-    talk(&mut agent, &mut offset, &mut plain, 10);
+    claim(&mut agent, &mut offset, &mut plain);
     assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1));
     // What the directory knew is gone, and the log has one more.
     agent.set_layout(&[3], false, 1, false);
@@ -207,17 +214,11 @@ fn counts_said_anew_after_a_reset_of_the_directory_close_nothing_in_older_partit
 /// FIXME: it must not be given out by a count from before the reset, which may be an old one. The model has too few buckets.
 #[test]
 fn a_partition_that_was_reset_opens_again_for_what_had_left_it_if_an_old_count_is_said_first() {
-    let lives = |id: &BucketId| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2;
-    let id = (0..).map(BucketId).find(lives).unwrap();
-    let (mut agent, mut plain, mut offset) = (Agent::new(Settings::with_ttl(TTL), 5, "test"), Plain::empty(NOW), 6);
-    agent.add(id, "moved", LIMIT, &Limit::token_bucket(1, Nanos(SECOND), 10).unwrap(), BUCKET);
     // It has slept while the directory got to know of a third partition, and wakes to read the reset of this one first.
-    agent.set_layout(&[2], false, 1, false);
+    let ((id, mut agent), mut plain, mut offset) = (leaving(), Plain::empty(NOW), 6);
     agent.start_with(NOW, Fold::reset_at(5, 0));
     agent.on_caught_up(NOW);
-    plain.asks(1);
-    agent.on_activity(NOW, BUCKET, &mut plain);
-    talk(&mut agent, &mut offset, &mut plain, 10);
+    claim(&mut agent, &mut offset, &mut plain);
     assert!(agent.fold().bucket(id).is_some_and(|shared| shared.leases.len() == 1), "it is held here");
     let mut new = Fold::default();
     assert!(new.layout.step(2, 3) && new.layout.open(0) && new.layout.open(1));
