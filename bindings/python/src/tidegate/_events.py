@@ -7,10 +7,8 @@ from typing import Optional, Set, Tuple
 
 from . import _abi
 from ._enums import EventKind, Status
-from ._native import Handle, call
+from ._native import Handle, call, longest_stay
 
-# How long the main thread may be away before Python's signal handlers run, which only it does.
-_SIGNALS_NS = 250 * 10**6
 # How long closing waits for threads that listen to leave, and how soon it wakes again who was just on the way to listen.
 # Beyond, the last of them closes.
 _LEAVE_S = 1.0
@@ -55,7 +53,7 @@ class Listeners:
     def next(self, timeout_ns: int) -> Optional[Event]:
         deadline = time.monotonic_ns() + timeout_ns
         me = (threading.get_ident(), threading.Event())
-        longest = _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
+        longest = longest_stay()
         # Before the look at `_closing`: either it is seen here, or this thread by the one that closes.
         self._present.add(me)
         try:

@@ -1,5 +1,4 @@
 """Keys: what decides."""
-import threading
 import time
 from ctypes import c_uint64
 from types import TracebackType
@@ -9,6 +8,7 @@ from . import _abi, _accelerate, _line
 from ._decision import Decision, exceeded
 from ._enums import Status
 from ._errors import TidegateError, key_error
+from ._native import longest_stay
 from ._numbers import uint64
 from ._observe import KeyStatus
 from ._reservation import Reservation
@@ -23,8 +23,6 @@ Value = Union[str, Tuple[Tuple[str, str], ...]]
 # Names that are looked up on every call.
 _try_acquire = _abi.key_try_acquire
 _ONE = c_uint64(1)
-# How long the main thread may be away before Python's signal handlers run, which only it does.
-_SIGNALS_NS = 250 * 10**6
 
 if TYPE_CHECKING or _accelerate.MODULE is None:
     class _Numbered:
@@ -85,7 +83,7 @@ class Key(_Numbered):
         count = c_uint64(uint64(permits, "permits"))
         left = _abi.FOREVER if timeout is None else nanoseconds(timeout, "timeout")
         left = min(left, self._limiter._max_wait_ns)
-        longest = _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
+        longest = longest_stay()
         deadline = time.monotonic_ns() + left
         decision = Decision()
         while True:

@@ -12,6 +12,9 @@ from ._errors import ClosedError, ForkedError, TidegateError, error
 
 log = logging.getLogger("tidegate")
 
+# How long the main thread may be away before Python's signal handlers run, which only it does.
+_SIGNALS_NS = 250 * 10**6
+
 
 def call(function: Any, *arguments: Any) -> int:
     """Calls a function whose last argument is `error_out`; a failure is raised with the library's own words."""
@@ -24,6 +27,11 @@ def call(function: Any, *arguments: Any) -> int:
         raise error(status, message or Status(status).c_name, bool(_abi.error_is_retriable(story)))
     finally:
         _abi.error_free(story)
+
+
+def longest_stay() -> int:
+    """How many nanoseconds the calling thread may wait in the library at once."""
+    return _SIGNALS_NS if threading.current_thread() is threading.main_thread() else _abi.FOREVER
 
 
 def encode(string: str, what: str) -> bytes:
