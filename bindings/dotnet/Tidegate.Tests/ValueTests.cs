@@ -125,6 +125,20 @@ public sealed class ValueTests : StoppedTests
     }
 
     [Fact]
+    public void A_held_key_that_somebody_gave_back_once_too_often_is_held_again()
+    {
+        TidegateLimiter limiter = Limiter(Setup.Still(burst: 9));
+        Twice(() => Assert.True(limiter.TryAcquire("a")));
+        TidegateKey key = limiter.GetKey("a");
+        Twice(key.Release);
+        Assert.Equal(0, Runtime.Metrics().Keys);
+        Assert.True(limiter.TryAcquire("a"));
+        Assert.Equal((1, 1), (limiter.HeldCount, Runtime.Metrics().Keys));
+        limiter.TryAcquire("a", 1, out TidegateDecision made);
+        Assert.Equal((TidegateStatus.Ok, 5), (made.Status, made.Remaining));
+    }
+
+    [Fact]
     public void Keys_that_are_held_are_given_back_where_room_is_wanted()
     {
         TidegateOptions options = Setup.Options();

@@ -90,7 +90,7 @@ public sealed unsafe partial class TidegateLimiter
             // Given back meanwhile; or the call fails, and then without a key for the same reason.
         }
         bool granted = TryByNewText(value, permits, made);
-        if (key == 0 && _held.CameBefore(hash) && _holds)
+        if (_held.CameBefore(hash) && _holds)
         {
             Hold(text ?? value.ToString(), hash);
         }
