@@ -2,6 +2,7 @@
 //! a time. The checker (`main.rs`) tries every order; the fuzzer (`fuzz/`) tries long ones.
 
 mod digest;
+mod explored;
 pub mod growth;
 pub mod process;
 pub mod promise;

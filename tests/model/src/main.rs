@@ -39,18 +39,20 @@ where
     }
 }
 
+/// What of `all` was seen, with the number of times, and what of `expects` was not.
+fn seen<S: Copy + Debug>(all: &[S], expects: &[S], times: impl Fn(S) -> u64) -> (Vec<String>, Vec<String>) {
+    let seen = all.iter().filter(|seen| times(**seen) > 0);
+    let missing = expects.iter().filter(|seen| times(**seen) == 0);
+    (seen.map(|seen| format!("{seen:?} {}", times(*seen))).collect(), missing.map(|seen| format!("{seen:?}")).collect())
+}
+
 impl Explored for Model {
     fn name(&self) -> &'static str {
         self.scenario.name
     }
 
     fn seen(&self) -> (Vec<String>, Vec<String>) {
-        let seen = Seen::ALL.into_iter().filter(|seen| self.times(*seen) > 0);
-        let missing = self.scenario.expects.iter().filter(|seen| self.times(**seen) == 0);
-        (
-            seen.map(|seen| format!("{seen:?} {}", self.times(seen))).collect(),
-            missing.map(|seen| format!("{seen:?}")).collect(),
-        )
+        seen(&Seen::ALL, self.scenario.expects, |seen| self.times(seen))
     }
 
     fn told(state: &Self::State, action: Action) -> String {
@@ -80,12 +82,7 @@ impl Explored for grown::Model {
     }
 
     fn seen(&self) -> (Vec<String>, Vec<String>) {
-        let seen = growing::Seen::ALL.into_iter().filter(|seen| self.times(*seen) > 0);
-        let missing = self.scenario.expects.iter().filter(|seen| self.times(**seen) == 0);
-        (
-            seen.map(|seen| format!("{seen:?} {}", self.times(seen))).collect(),
-            missing.map(|seen| format!("{seen:?}")).collect(),
-        )
+        seen(&growing::Seen::ALL, self.scenario.expects, |seen| self.times(seen))
     }
 
     fn told(state: &Self::State, action: grown::Action) -> String {
@@ -115,7 +112,7 @@ impl Explored for grown::Model {
     }
 
     fn wrong(state: &Self::State) -> String {
-        state.wrong.as_ref().map_or(String::new(), |(_, text)| text.clone())
+        state.wrong.as_ref().map_or(String::new(), |wrong| wrong.text.clone())
     }
 
     fn known(&self) -> Option<String> {
@@ -123,7 +120,7 @@ impl Explored for grown::Model {
     }
 
     fn is_known(&self, state: &Self::State) -> bool {
-        state.wrong.as_ref().map(|(promise, _)| *promise) == self.scenario.known
+        state.wrong.as_ref().map(|wrong| wrong.promise) == self.scenario.known
     }
 }
 

@@ -20,25 +20,7 @@ pub enum Promise {
     SameState,
 }
 
-/// A promise that was broken, and how.
-#[derive(Clone, Debug)]
-pub struct Wrong {
-    pub promise: Promise,
-    pub text: String,
-}
-
-/// Each promise as the checker knows it.
-#[cfg(feature = "checker")]
-pub(crate) fn properties() -> Vec<stateright::Property<Model>> {
-    fn kept(state: &State, promise: Promise) -> bool {
-        state.wrong.as_ref().is_none_or(|wrong| wrong.promise != promise)
-    }
-    macro_rules! always {
-        ($($promise:ident: $words:literal),* $(,)?) => {
-            vec![$(stateright::Property::always($words, |_, state| kept(state, Promise::$promise))),*]
-        };
-    }
-    always![
+crate::explored::promises! {
         Shares: "at every offset, shares add up to at most the limit, and bursts and pool to at most the burst",
         Reserved: "nobody uses more than the log's head reserves for it",
         InUse: "what is in use adds up to at most the limit",
@@ -46,7 +28,6 @@ pub(crate) fn properties() -> Vec<stateright::Property<Model>> {
         Potential: "what could be admitted fits into one exact bucket",
         Sessions: "an ended session never comes back, and no sequence number goes back",
         SameState: "who read the same records holds the same state",
-    ]
 }
 
 /// `taken` was admitted by the process in `slot`.

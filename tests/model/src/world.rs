@@ -1,13 +1,13 @@
 //! The state that is explored, and what can happen in it.
 
 use crate::digest;
+use crate::explored::Wrong;
 use crate::process::{bucket, limit, Process};
-use crate::promise::{self, Wrong};
+use crate::promise::{self, Promise};
 use crate::scenario::{Left, Scenario, Seen, Step};
 use crate::shadow::Shadow;
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use tidegate::core::fold::{Fold, Ignored};
 use tidegate::core::record::{Op, Record};
@@ -34,20 +34,8 @@ pub struct State {
     /// What was promised: one exact bucket for all.
     pub(crate) shadow: Shadow,
     pub left: Left,
-    pub wrong: Option<Wrong>,
+    pub wrong: Option<Wrong<Promise>>,
     id: u64,
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.id.hash(hasher);
-    }
-}
-
-impl PartialEq for State {
-    fn eq(&self, other: &State) -> bool {
-        self.id == other.id
-    }
 }
 
 /// What happens next.
@@ -79,25 +67,9 @@ pub enum Action {
     Away(bool),
 }
 
-/// A scenario, and what was seen while exploring it.
-pub struct Model {
-    pub scenario: Scenario,
-    seen: [AtomicU64; Seen::ALL.len()],
-}
+crate::explored::model!();
 
 impl Model {
-    pub fn new(scenario: Scenario) -> Model {
-        Model { scenario, seen: Default::default() }
-    }
-
-    pub fn saw(&self, seen: Seen) {
-        self.seen[seen as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn times(&self, seen: Seen) -> u64 {
-        self.seen[seen as usize].load(Ordering::Relaxed)
-    }
-
     /// Where the scenario begins.
     pub fn begin(&self) -> State {
         let numbers = &self.scenario.limit;
@@ -305,7 +277,7 @@ impl State {
         said.chain(waits).chain(holds).collect()
     }
 
-    pub fn wrong(&mut self, promise: promise::Promise, text: String) {
+    pub fn wrong(&mut self, promise: Promise, text: String) {
         self.wrong.get_or_insert(Wrong { promise, text });
     }
 
@@ -368,35 +340,6 @@ impl Model {
         actions.extend((left.ticks > 0).then_some(Action::Tick));
         actions.extend((left.outages > 0 && !state.away).then_some(Action::Away(true)));
         actions.extend(state.away.then_some(Action::Away(false)));
-    }
-}
-
-#[cfg(feature = "checker")]
-impl stateright::Model for Model {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        vec![self.begin()]
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.possible(state, actions);
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut state = last.clone();
-        self.act(&mut state, action);
-        state.seal();
-        (state.id != last.id).then_some(state)
-    }
-
-    fn within_boundary(&self, state: &State) -> bool {
-        state.under_way.len() <= self.scenario.under_way
-    }
-
-    fn properties(&self) -> Vec<stateright::Property<Model>> {
-        promise::properties()
     }
 }
 

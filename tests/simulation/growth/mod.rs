@@ -2,6 +2,7 @@
 //! records, stop and die; in every fifth history all die at once, and partitions are reset. Everything follows from the seed.
 
 mod fleet;
+mod home;
 mod process;
 
 use fleet::Fleet;

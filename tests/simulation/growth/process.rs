@@ -1,5 +1,6 @@
 //! One process with all its partitions: as the driver of the runtime does it, on simulated logs.
 
+use super::home::Home;
 use crate::process::{Clock, HotPath};
 use std::collections::BTreeMap;
 use tidegate::core::agent::{Agent, Settings};
@@ -8,23 +9,6 @@ use tidegate::core::limit::Limit;
 use tidegate::core::placement::{limit_id, BucketId};
 use tidegate::core::share::BucketRef;
 use tidegate::core::units::{Nanos, Tokens};
-
-pub struct Home {
-    pub agent: Agent,
-    pub read: usize,
-}
-
-impl AsRef<Agent> for Home {
-    fn as_ref(&self) -> &Agent {
-        &self.agent
-    }
-}
-
-impl AsMut<Agent> for Home {
-    fn as_mut(&mut self) -> &mut Agent {
-        &mut self.agent
-    }
-}
 
 /// One key as this process has it.
 pub struct Held {

@@ -1,5 +1,6 @@
 //! One process with its partitions: as the runtime's driver does it.
 
+use super::home::Home;
 use super::scenario::Scenario;
 use super::world::Log;
 use crate::digest;
@@ -8,25 +9,6 @@ use std::collections::BTreeMap;
 use tidegate::core::agent::{Agent, Settings};
 use tidegate::core::growth::Growth;
 use tidegate::core::units::{Nanos, Tokens};
-
-/// One partition as this process follows it.
-#[derive(Clone, Debug)]
-pub struct Home {
-    pub agent: Agent,
-    pub read: usize,
-}
-
-impl AsRef<Agent> for Home {
-    fn as_ref(&self) -> &Agent {
-        &self.agent
-    }
-}
-
-impl AsMut<Agent> for Home {
-    fn as_mut(&mut self) -> &mut Agent {
-        &mut self.agent
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Member {

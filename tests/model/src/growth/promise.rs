@@ -1,6 +1,7 @@
 //! What must hold in every state while buckets move, and partitions are reset.
 
-use super::member::{Home, Member};
+use super::home::Home;
+use super::member::Member;
 use super::scenario::Scenario;
 use super::world::{Model, State};
 use tidegate::core::fold::{Fold, Lease};
@@ -24,18 +25,7 @@ pub enum Promise {
 /// After a reset nobody has spent anything for so long, beyond the longest time-to-live.
 const RESTED: Nanos = Nanos::from_secs(60);
 
-/// Each promise as the checker knows it.
-#[cfg(feature = "checker")]
-pub(crate) fn properties() -> Vec<stateright::Property<Model>> {
-    fn kept(state: &State, promise: Promise) -> bool {
-        state.wrong.as_ref().is_none_or(|(wrong, _)| *wrong != promise)
-    }
-    macro_rules! always {
-        ($($promise:ident: $words:literal),* $(,)?) => {
-            vec![$(stateright::Property::always($words, |_, state| kept(state, Promise::$promise))),*]
-        };
-    }
-    always![
+crate::explored::promises! {
         Shares: "at every offset, the shares of all partitions add up to at most the limit, and bursts and pool to at most the burst",
         OneHome: "a bucket is held in one partition at a time",
         Reserved: "nobody uses more than the log's head reserves for it",
@@ -43,7 +33,6 @@ pub(crate) fn properties() -> Vec<stateright::Property<Model>> {
         Admitted: "what was admitted fits into one exact bucket",
         Potential: "what could be admitted fits into one exact bucket",
         SameState: "who read the same records holds the same state",
-    ]
 }
 
 /// After everything that happens.

@@ -115,14 +115,16 @@ fn limit(permits: u64, seconds: u64, burst: u64) -> Limit {
     Limit::token_bucket(permits, Nanos(seconds * SECOND), burst).expect("a legal limit")
 }
 
+/// The first one takes what there is, and what that leads to is read.
+const TAKES: &[Step] = &[Step::Greedy(0), Step::Settle];
+/// It has everything, and has taken the burst.
+const ALONE: &[Step] = &[Step::All(TAKES), Step::All(TAKES)];
+/// Time passes, and what follows from that is read.
+const LATER: &[Step] = &[Step::Pass, Step::Settle];
 /// Two share the limit; the first one has taken what it had.
 const SHARED: &[Step] = &[
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Pass,
-    Step::Settle,
+    Step::All(ALONE),
+    Step::All(LATER),
     Step::Greedy(1),
     Step::Settle,
     Step::Greedy(0),
@@ -130,28 +132,14 @@ const SHARED: &[Step] = &[
     Step::Settle,
 ];
 /// One holds everything; another one comes, and knows of the new partition.
-const NEWCOMER: &[Step] = &[
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Pass,
-    Step::Settle,
-    Step::Start(1),
-    Step::Learn(1),
-];
+const NEWCOMER: &[Step] = &[Step::All(ALONE), Step::All(LATER), Step::Start(1), Step::Learn(1)];
 /// The first one has been silent for its time-to-live, and is not evicted yet; the other one knows of the new partition.
-const SILENT: &[Step] =
-    &[Step::All(SHARED), Step::Pass, Step::Settle, Step::Sleep(0), Step::Alone(1, 8), Step::Learn(1)];
+const SILENT: &[Step] = &[Step::All(SHARED), Step::All(LATER), Step::Sleep(0), Step::Alone(1, 8), Step::Learn(1)];
 /// One has spent everything, and sleeps; nothing is left of the log of partition 0. Somebody came, found nothing for
 /// eleven minutes, and has just said so. Another one comes.
 const STRANGE: &[Step] = &[
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
+    Step::All(ALONE),
+    Step::All(TAKES),
     Step::Sleep(0),
     Step::Forget(0),
     Step::Start(1),
@@ -162,21 +150,13 @@ const STRANGE: &[Step] = &[
 const STRANGE_AND_GROWN: &[Step] = &[Step::All(STRANGE), Step::Learn(1)];
 /// One has spent everything, and the bucket has moved. Then it sleeps, and of the new partition nothing is left.
 const MOVED_AND_STRANGE: &[Step] = &[
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
+    Step::All(ALONE),
+    Step::All(TAKES),
     Step::Learn(0),
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Pass,
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
-    Step::Greedy(0),
-    Step::Settle,
+    Step::All(TAKES),
+    Step::All(LATER),
+    Step::All(TAKES),
+    Step::All(TAKES),
     Step::Sleep(0),
     Step::Forget(1),
     Step::Start(1),

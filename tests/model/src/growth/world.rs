@@ -4,10 +4,10 @@ use super::member::Member;
 use super::promise::{self, Promise};
 use super::scenario::{Left, Scenario, Seen, Step};
 use crate::digest;
+use crate::explored::Wrong;
 use crate::shadow::Shadow;
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use tidegate::core::fold::Fold;
 use tidegate::core::record::{Op, Record};
@@ -45,20 +45,8 @@ pub struct State {
     beginning: bool,
     pub(crate) shadow: Shadow,
     pub left: Left,
-    pub wrong: Option<(Promise, String)>,
+    pub wrong: Option<Wrong<Promise>>,
     id: u64,
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.id.hash(hasher);
-    }
-}
-
-impl PartialEq for State {
-    fn eq(&self, other: &State) -> bool {
-        self.id == other.id
-    }
 }
 
 /// What happens next.
@@ -83,25 +71,9 @@ pub enum Action {
     Start(usize),
 }
 
-/// A scenario, and what was seen while exploring it.
-pub struct Model {
-    pub scenario: Scenario,
-    seen: [AtomicU64; Seen::ALL.len()],
-}
+crate::explored::model!();
 
 impl Model {
-    pub fn new(scenario: Scenario) -> Model {
-        Model { scenario, seen: Default::default() }
-    }
-
-    pub fn saw(&self, seen: Seen) {
-        self.seen[seen as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn times(&self, seen: Seen) -> u64 {
-        self.seen[seen as usize].load(Ordering::Relaxed)
-    }
-
     /// Where the scenario begins.
     pub fn begin(&self) -> State {
         let (scenario, numbers) = (&self.scenario, &self.scenario.limit);
@@ -350,7 +322,7 @@ impl State {
     }
 
     pub fn wrong(&mut self, promise: Promise, text: String) {
-        self.wrong.get_or_insert((promise, text));
+        self.wrong.get_or_insert(Wrong { promise, text });
     }
 
     /// Two states with one id go on alike.
@@ -396,34 +368,5 @@ impl Model {
             actions.extend((left.doubled > 0).then_some(Action::Double(at)));
         }
         actions.extend((left.ticks > 0).then_some(Action::Tick));
-    }
-}
-
-#[cfg(feature = "checker")]
-impl stateright::Model for Model {
-    type State = State;
-    type Action = Action;
-
-    fn init_states(&self) -> Vec<State> {
-        vec![self.begin()]
-    }
-
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.possible(state, actions);
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut state = last.clone();
-        self.act(&mut state, action);
-        state.seal();
-        (state.id != last.id).then_some(state)
-    }
-
-    fn within_boundary(&self, state: &State) -> bool {
-        state.under_way.len() <= self.scenario.under_way
-    }
-
-    fn properties(&self) -> Vec<stateright::Property<Model>> {
-        promise::properties()
     }
 }
