@@ -60,3 +60,25 @@ def test_a_test_step_in_which_nothing_ran_is_a_failure():
 def test_a_tool_that_dies_after_a_green_summary_is_a_failure():
     script = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured'; exit 101"
     assert dict(run.run_part(part(run.count_cargo, script), dict(os.environ))) == {"passed": 2, "failed": 1, "skipped": 0}
+
+
+@pytest.mark.parametrize("counter, line, summary", [
+    (run.count_cargo, "test a::b ... FAILED", "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured"),
+    (run.count_pytest, "FAILED x.py::test_a - assert 1 == 2", "= 1 failed, 1 passed in 0.1s ="),
+    (run.count_dotnet, "  Failed Tidegate.Tests.A.B [1 s]", "Failed!  - Failed:     1, Passed:     1, Skipped:     0, Total:     2"),
+    (run.count_ctest, "          3 - threads (Failed)", "50% tests passed, 1 tests failed out of 2"),
+    (run.count_chaos, "12:03:00 FAILED: fault 2: 3 permits too many", "12:02:00 #2 outage on all brokers: .."),
+])
+def test_what_failed_is_told_again_at_the_end(counter, line, summary):
+    tally = run.run_part(part(counter, f"echo '{line}'; echo '{summary}'; exit 1"), dict(os.environ))
+    assert tally["failed"] == 1 and tally.failures == [line.strip()]
+
+
+def test_nothing_is_told_of_what_passed():
+    script = "echo 'test a_line_with_FAILED_in_its_name ... ok'; echo 'test result: ok. 1 passed; 0 failed; 0 ignored'"
+    assert run.run_part(part(run.count_cargo, script), dict(os.environ)).failures == []
+
+
+def test_a_step_that_failed_without_a_word_is_told_by_its_command():
+    tally = run.run_part(part(run.count_cargo, "exit 3"), dict(os.environ))
+    assert tally.failures == ["exit code 3: bash -c exit 3"]
