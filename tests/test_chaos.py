@@ -112,6 +112,17 @@ def test_every_kind_comes_before_any_comes_again():
     assert set(drawn[:len(names)]) == set(names)
 
 
+def test_faults_come_together_as_often_as_asked_and_only_where_they_fit():
+    def several(together):
+        return [kinds for _, kinds, _ in itertools.islice(plan.draw_plan("4", list(chaos.KINDS), together), 200) if len(kinds) > 1]
+    assert not several(0)
+    for kinds in several(0.8):
+        assert len({kind.subject for kind in kinds}) == len(kinds)
+        assert all(one.subject in other.beside for one in kinds for other in kinds if one is not other)
+    assert len(several(0.8)) > 2 * len(several(0.15)) > 0
+    assert not any(kind.name in ("crowd", "outage", "rolling-restart") for kinds in several(0.8) for kind in kinds)
+
+
 def test_the_full_bucket_of_the_plot_is_the_limits():
     queue = measure.VirtualQueue(permits=10, burst=5)
     assert [queue.add(0, 1) for _ in range(5)] == [1, 2, 3, 4, 5]

@@ -2,7 +2,7 @@
 import signal
 import time
 
-from kinds import Hold, kind
+from kinds import ALONE, Hold, kind
 from world import START_S
 
 STEP_S = 30
@@ -71,7 +71,7 @@ def stop_controller(world, draw):
     yield from stop(world, world.controller(), draw.uniform(4, 14))
 
 
-@kind("rolling-restart", "all brokers restarted cleanly, one after the other", 60)
+@kind("rolling-restart", "all brokers restarted cleanly, one after the other", 60, beside=ALONE)
 def rolling_restart(world, draw):
     order = draw.sample(world.brokers, len(world.brokers))
     for broker in order:
@@ -82,7 +82,7 @@ def rolling_restart(world, draw):
         yield from start(world, [broker], [f"brokers {order}"])
 
 
-@kind("outage", f"all brokers killed with -9 for {OUTAGE_S} s", 85, "keep_share: no refusal, no excess")
+@kind("outage", f"all brokers killed with -9 for {OUTAGE_S} s", 85, "keep_share: no refusal, no excess", beside=ALONE)
 def outage(world, _draw):
     for broker in world.brokers:
         world.kafka.kill(broker)

@@ -2,7 +2,7 @@
 import signal
 import time
 
-from kinds import Hold, kind
+from kinds import ALONE, Hold, kind
 
 CROWD = 64
 SOON_S = 60
@@ -73,7 +73,7 @@ def fork_client(world, draw):
             world.fail(f"the forked child of {client} was granted {last['granted']} permits")
 
 
-@kind("crowd", f"{CROWD} processes at once, about half of them killed after some seconds", 60)
+@kind("crowd", f"{CROWD} processes at once, about half of them killed after some seconds", 60, beside=ALONE)
 def crowd(world, draw):
     limit = draw.choice(world.limits)
     half = draw.uniform(0.3, 0.7)

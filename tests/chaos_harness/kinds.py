@@ -27,15 +27,20 @@ class Hold:
 class Kind:
     name: str
     what: str
-    subject: str          # clients, network, brokers, topic: two of different subjects may come together
+    subject: str          # of SUBJECTS
     seconds: float        # what it takes, roughly, with its recovery
     promise: str
     inject: object
+    beside: set           # of these subjects another kind may come at the same time
 
 
-def kind(name, what, seconds, promise="no excess"):
+SUBJECTS = {"clients", "network", "brokers", "topic"}
+ALONE = frozenset()
+
+
+def kind(name, what, seconds, promise="no excess", beside=frozenset(SUBJECTS)):
     def add(function):
         subject = function.__module__.removeprefix("faults_")
-        KINDS[name] = Kind(name, what, subject, seconds, promise, function)
+        KINDS[name] = Kind(name, what, subject, seconds, promise, function, beside - {subject})
         return function
     return add

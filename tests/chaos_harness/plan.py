@@ -3,11 +3,14 @@ import random
 
 from kinds import KINDS
 
-TOGETHER = 0.15       # of all injections are of two kinds at once, of different subjects
-ALONE = {"crowd", "outage", "rolling-restart"}
+TOGETHER = 0.15       # of all injections are of two kinds at once; of those, as many of three
 
 
-def draw_plan(seed, names):
+def fit(one, other):
+    return KINDS[other].subject in KINDS[one].beside and KINDS[one].subject in KINDS[other].beside
+
+
+def draw_plan(seed, names, together=TOGETHER):
     """Endless: (number, kinds, random.Random of this injection). Each kind comes once before any comes again."""
     order = random.Random(f"{seed} order")
     number, queue = 0, []
@@ -16,9 +19,11 @@ def draw_plan(seed, names):
             queue = sorted(names)
             order.shuffle(queue)
         chosen = [queue.pop(0)]
-        fits = [name for name in queue if KINDS[name].subject != KINDS[chosen[0]].subject and not {name, chosen[0]} & ALONE]
-        if order.random() < TOGETHER and fits:
-            chosen.append(fits[0])
-            queue.remove(fits[0])
+        while order.random() < together:
+            another = next((name for name in queue if all(fit(name, one) for one in chosen)), None)
+            if not another:
+                break
+            chosen.append(another)
+            queue.remove(another)
         number += 1
         yield number, [KINDS[name] for name in chosen], random.Random(f"{seed} {number}")

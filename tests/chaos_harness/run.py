@@ -89,7 +89,7 @@ class Run:
         self.chapter = boottime()
         wrong = []
         self.quiet(3)
-        for number, drawn, draw in draw_plan(self.options.seed, self.options.faults):
+        for number, drawn, draw in draw_plan(self.options.seed, self.options.faults, self.options.together):
             left = 60 * self.options.minutes - self.elapsed()
             if left < min(kinds.KINDS[name].seconds for name in self.options.faults):
                 break

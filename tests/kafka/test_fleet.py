@@ -185,7 +185,7 @@ def test_a_process_that_was_stopped_for_less_than_its_time_to_live_goes_on(one, 
 
 def forget(kafka):
     """The claims lose everything that is in them now, as by retention."""
-    wire.delete_records("127.0.0.1", kafka.ports[1], "rate-limiter-state-claims", range(12))
+    wire.delete_records("127.0.0.1", kafka.ports[1], "rate-limiter-state-claims", dict.fromkeys(range(12), wire.THE_END))
 
 
 def test_a_stopped_process_whose_place_in_the_log_is_gone_goes_on_without_excess(one, capsys):

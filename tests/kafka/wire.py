@@ -6,7 +6,7 @@ import struct
 TIMEOUT_S = 2.0
 METADATA, VERSION = 3, 4
 LIST_OFFSETS, LATEST = 2, -1
-DELETE_RECORDS, UP_TO_THE_END = 21, -1
+DELETE_RECORDS, THE_END = 21, -1
 DESCRIBE_QUORUM = 55
 NO_TAGS = b"\0"
 CREATE_PARTITIONS, ANYWHERE = 37, -1
@@ -68,11 +68,11 @@ def end_offset(host, port, topic, partition):
     return offset if error == 0 else None
 
 
-def delete_records(host, port, topic, partitions):
-    """Removes everything that is in the partitions now, as retention would, asked of their leader (DeleteRecords, version 1)."""
-    body = b"".join(struct.pack(">iq", partition, UP_TO_THE_END) for partition in partitions)
+def delete_records(host, port, topic, below):
+    """Removes what is below these offsets, {partition: offset}, as retention would, asked of their leader (DeleteRecords, version 1)."""
+    body = b"".join(struct.pack(">iq", partition, offset) for partition, offset in below.items())
     read = ask(host, port, struct.pack(">hhi", DELETE_RECORDS, 1, 1) + text("tidegate-tests") + struct.pack(">i", 1) + text(topic)
-               + struct.pack(">i", len(partitions)) + body + struct.pack(">i", int(TIMEOUT_S * 1000)))
+               + struct.pack(">i", len(below)) + body + struct.pack(">i", int(TIMEOUT_S * 1000)))
     read.take("i"), read.take("i"), read.text()                   # throttling, one topic
     errors = [error for _, _, error in read.array(lambda: (read.take("i"), read.take("q"), read.take("h"))) if error]
     if errors:
