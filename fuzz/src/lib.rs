@@ -72,7 +72,7 @@ fn op(input: &mut Input<'_>) -> Op {
         8 => {
             let byte = input.byte();
             let previous = u32::from(byte % 6);
-            Op::Layout { previous, partitions: input.below(8).into(), reset: previous == 0 && byte >= 128 }
+            Op::Layout { previous, partitions: input.below(8).into(), any: byte >= 128 }
         }
         9 => Op::Carry(vec![Carried {
             bucket: BucketId(input.below(3).into()),

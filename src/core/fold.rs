@@ -242,10 +242,12 @@ impl Fold {
         self.layout.partitions() >= partitions && self.layout.is_whole() && self.leaving.is_empty()
     }
 
-    /// What lives here in a log of `before` partitions and in `home` in one of `partitions`, and is not as if nobody had
-    /// touched it. What left with an earlier growth stands here still, and is none of it.
-    pub fn moving_to(&self, home: u32, before: u32, partitions: u32) -> Vec<Carried> {
-        let moving = |id: &BucketId| self.layout.had(*id, before) && partition_of(*id, partitions) == home;
+    /// What lives here before the partition `home` comes to be, as `new` has it, lives there then, and is not as if nobody had
+    /// touched it. What left with an earlier growth stands here still, and is none of it, unless nobody can tell.
+    pub fn moving_to(&self, home: u32, new: &Layout) -> Vec<Carried> {
+        let lived = |id: &BucketId| new.any || self.layout.had(*id, new.before);
+        let first = new.steps.first().copied().unwrap_or(home);
+        let moving = |id: &BucketId| first > home && lived(id) && partition_of(*id, first) == home;
         let buckets = self.buckets.iter().filter(|(id, _)| moving(id));
         buckets.map(|(id, shared)| Carried { bucket: *id, limit: shared.limit, pool: shared.pool }).collect()
     }
@@ -256,20 +258,26 @@ impl Fold {
     }
 
     /// The state after a reset at `offset`, whatever was before.
-    pub(super) fn reset_at(offset: u64, from: u64) -> Fold {
-        Fold { next: offset.saturating_add(1), spoken: from, reset: true, ..Fold::default() }
+    pub(super) fn reset_at(offset: u64, from: u64, layout: Layout) -> Fold {
+        Fold { next: offset.saturating_add(1), spoken: from, reset: true, layout, ..Fold::default() }
+    }
+
+    /// The state after what a stranger says at `offset`, if it says that the partition is empty, and that counts for whoever
+    /// has read since offset `began` and has heard nobody but strangers from offset `spoken` on.
+    pub(super) fn reset_by(offset: u64, record: &Record, began: u64, spoken: u64) -> Option<Fold> {
+        record.ops.iter().find_map(|op| match op {
+            Op::Reset { from, before, any, counts } if began <= *from && spoken <= *from && *from <= offset => {
+                Some(Fold::reset_at(offset, *from, Layout::said(*before, *any, counts)?))
+            }
+            _ => None,
+        })
     }
 
     /// What a stranger says: nothing, or that the partition is empty.
     fn stranger(&mut self, offset: u64, record: &Record, touched: &mut BTreeSet<BucketId>) {
-        for op in &record.ops {
-            match op {
-                Op::Reset { from } if self.spoken <= *from && *from <= offset => {
-                    touched.extend(self.buckets.keys());
-                    *self = Fold::reset_at(offset, *from);
-                }
-                _ => {}
-            }
+        if let Some(reset) = Fold::reset_by(offset, record, 0, self.spoken) {
+            touched.extend(self.buckets.keys());
+            *self = reset;
         }
     }
 
@@ -297,9 +305,11 @@ impl Fold {
                     }
                     Op::Bye => self.end(me, &mut touched),
                     Op::Define(define) => self.define(define, &mut touched),
-                    Op::Layout { previous, partitions, reset } => {
-                        if self.layout.step(*previous, *partitions) {
-                            self.reset |= reset;
+                    Op::Layout { previous, partitions, any } => {
+                        let first = self.layout.partitions() == 0;
+                        if self.layout.step(*previous, *partitions, *any) {
+                            // Who cannot tell where buckets came from does not know what they had spent there, either.
+                            self.reset |= first && *any;
                             self.close();
                         }
                     }
@@ -354,9 +364,7 @@ impl Fold {
         }
         // A closed bucket takes back what it gave, and nothing else.
         let holds = session.buckets.contains(&claim.bucket);
-        // After a reset nobody can tell what is open before somebody says how many partitions there are.
-        let unsaid = self.reset && self.layout.partitions() == 0;
-        if !holds && (unsaid || !self.layout.is_open(claim.bucket)) {
+        if !holds && !self.layout.is_open(claim.bucket) {
             return;
         }
         let pool = if self.reset { limit.burst.min(limit.rate.over(RESTED)) } else { limit.burst };
@@ -451,26 +459,28 @@ impl Fold {
         self.leaving = held.map(|(id, _)| *id).collect();
     }
 
-    /// Takes over the pools of buckets that are not open here yet.
+    /// Takes over the pools of buckets that are not open here yet; of two pools of one bucket the smaller.
     fn carry(&mut self, carried: &[Carried], touched: &mut BTreeSet<BucketId>) {
         for one in carried {
-            let came = self.layout.origin_of(one.bucket).is_some_and(|from| !self.layout.is_opened(from));
-            if came && self.buckets.len() < BUCKETS_MAX && !self.has_carried(one) {
+            let came = self.layout.awaits(one.bucket).next().is_some();
+            let known = self.buckets.contains_key(&one.bucket);
+            if came && (known || self.buckets.len() < BUCKETS_MAX) && !self.has_carried(one) {
                 if let Some(limit) = self.limits.get(&one.limit) {
                     // It may have been carried here before what was here was forgotten, and spent.
                     let pool = if self.reset { one.pool.min(limit.rate.over(RESTED)) } else { one.pool };
-                    let shared = Shared { limit: one.limit, pool, leases: Vec::new() };
-                    self.buckets.insert(one.bucket, shared);
+                    let fresh = || Shared { limit: one.limit, pool, leases: Vec::new() };
+                    let shared = self.buckets.entry(one.bucket).or_insert_with(fresh);
+                    shared.pool = shared.pool.min(pool);
                     touched.insert(one.bucket);
                 }
             }
         }
     }
 
-    /// Whether a bucket on its way here has arrived: it is known, or as if nobody had touched it.
+    /// Whether a bucket on its way here has arrived: with no more than it brings, or it is as if nobody had touched it.
     pub fn has_carried(&self, one: &Carried) -> bool {
         let full = self.limits.get(&one.limit).is_some_and(|limit| one.pool >= limit.burst);
-        full || self.buckets.contains_key(&one.bucket)
+        full || self.buckets.get(&one.bucket).is_some_and(|shared| shared.pool <= one.pool)
     }
 
     /// Gives out what is free; forgets a bucket that is as if nobody had ever touched it.

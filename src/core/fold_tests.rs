@@ -173,14 +173,18 @@ fn stranger(ops: Vec<Op>) -> Record {
     Record { sender: Sender::Stranger, nonce: 5, seq: 0, tag: 0, digest: None, ops }
 }
 
+fn reset(from: u64) -> Op {
+    Op::Reset { from, before: 0, any: false, counts: vec![1] }
+}
+
 #[test]
 fn a_reset_empties_the_partition_for_whoever_knows_it_and_for_whoever_does_not() {
     let mut fold = run(two());
     fold.apply(2, &stranger(vec![]));
-    let applied = fold.apply(3, &stranger(vec![Op::Reset { from: 2 }]));
+    let applied = fold.apply(3, &stranger(vec![reset(2)]));
     assert_eq!((fold.sessions.len(), fold.buckets.len(), fold.limits.len()), (0, 0, 0));
     assert_eq!((applied.session, applied.touched), (Err(Ignored::Stranger), BTreeSet::from([BUCKET])));
-    assert_eq!(fold, Fold::reset_at(3, 2), "what was before makes no difference");
+    assert_eq!(fold, Fold::reset_at(3, 2, Layout::told(&[1], false, 0)), "what was before makes no difference");
 }
 
 #[test]
@@ -189,24 +193,81 @@ fn a_reset_changes_nothing_if_anybody_spoke_after_its_witness_began_accepted_or_
         let mut fold = run(two());
         fold.apply(2, &word);
         let before = fold.clone();
-        fold.apply(3, &stranger(vec![Op::Reset { from: 2 }]));
+        fold.apply(3, &stranger(vec![reset(2)]));
         assert_eq!((&fold.sessions, &fold.buckets), (&before.sessions, &before.buckets));
         assert!(!fold.reset);
     }
     let mut fold = run(two());
-    fold.apply(2, &stranger(vec![Op::Reset { from: 3 }]));
+    fold.apply(2, &stranger(vec![reset(3)]));
     assert_eq!(fold.sessions.len(), 2, "a witness of the future is none");
-    fold.apply(3, &said(0, 10, 2, vec![Op::Reset { from: 3 }]));
+    fold.apply(3, &said(0, 10, 2, vec![reset(3)]));
     assert_eq!(fold.sessions.len(), 2, "who has a session is no stranger");
+}
+
+#[test]
+fn a_reset_that_names_no_counts_or_impossible_ones_does_nothing() {
+    for (before, counts) in [(0, vec![]), (2, vec![2]), (0, vec![2, 2])] {
+        let mut fold = run(two());
+        fold.apply(2, &stranger(vec![Op::Reset { from: 2, before, any: false, counts }]));
+        assert_eq!((fold.sessions.len(), fold.was_reset()), (2, false));
+    }
+}
+
+#[test]
+fn what_had_left_a_partition_is_not_given_out_there_after_a_reset_whatever_count_is_said() {
+    let mut fold = closing();
+    fold.apply(2, &stranger(vec![Op::Reset { from: 2, before: 0, any: false, counts: vec![1, 2] }]));
+    // One that slept says an old count.
+    let old = Op::Layout { previous: 0, partitions: 1, any: false };
+    let stays = (0..).map(BucketId).find(|id| partition_of(*id, 2) == 0).unwrap();
+    let claims = [stays, moving()].map(|id| on(id, claim(0, 0, 600)));
+    fold.apply(3, &hello(12, [vec![old, define(1, ALL, 1000)], claims.to_vec()].concat()));
+    assert!(fold.bucket(moving()).is_none() && fold.bucket(stays).is_some());
+}
+
+#[test]
+fn where_nobody_can_tell_where_buckets_came_from_they_wait_for_all_that_are_older() {
+    // In partition 2 of three, of which the directory only knows that there are three.
+    let id = (0..).map(BucketId).find(|id| partition_of(*id, 3) == 2).unwrap();
+    let pool = |pool| Op::Carry(vec![Carried { bucket: id, limit: LIMIT, pool: Tokens(pool) }]);
+    let open = |from| Op::Open { from, reset: false };
+    let layout = Op::Layout { previous: 2, partitions: 3, any: true };
+    let mut fold = run([hello(10, vec![layout, define(1, 1, 1000), on(id, claim(0, 0, 600)), pool(300), open(1)])]);
+    assert!(fold.bucket(id).unwrap().leases.is_empty() && fold.was_reset());
+    // In a minute it mints nothing: that is all that is sure to be there. Of two pools the smaller counts.
+    assert_eq!(fold.bucket(id).unwrap().pool, Tokens::ZERO);
+    fold.apply(1, &said(0, 10, 2, vec![on(id, claim(0, 0, 600))]));
+    assert!(fold.bucket(id).unwrap().leases.is_empty(), "partition 0 may have it, too");
+    fold.apply(2, &said(0, 10, 3, vec![open(0), on(id, claim(0, 0, 600))]));
+    assert_eq!(fold.bucket(id).unwrap().leases.len(), 1);
+}
+
+#[test]
+fn what_left_with_an_earlier_growth_does_not_leave_again_unless_nobody_can_tell() {
+    let id = (0..).map(BucketId).find(|id| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2).unwrap();
+    let mut fold = Fold { layout: Layout::told(&[1, 2, 3], false, 0), ..Fold::default() };
+    fold.buckets.insert(id, Shared { limit: LIMIT, pool: Tokens(5), leases: Vec::new() });
+    assert_eq!(fold.moving_to(1, &Layout::told(&[1, 2, 3], false, 1)).len(), 1);
+    assert_eq!(fold.moving_to(2, &Layout::told(&[1, 2, 3], false, 2)), [], "it comes from partition 1");
+    assert_eq!(fold.moving_to(2, &Layout::told(&[3], true, 2)).len(), 1);
+}
+
+#[test]
+fn of_two_pools_of_a_bucket_on_its_way_the_smaller_counts_whichever_comes_first() {
+    let arrives = |pools: [u64; 2]| {
+        let layout = Op::Layout { previous: 1, partitions: 2, any: false };
+        let fold = run([hello(10, vec![layout, define(1, ALL, 1000), carry(pools[0]), carry(pools[1])])]);
+        fold.bucket(moving()).unwrap().pool.0
+    };
+    assert_eq!((arrives([300, 200]), arrives([200, 300])), (200, 200));
 }
 
 #[test]
 fn a_late_copy_of_a_reset_does_no_harm_to_who_came_after_it() {
     let mut fold = run(two());
-    let reset = stranger(vec![Op::Reset { from: 2 }]);
+    let reset = stranger(vec![reset(2)]);
     fold.apply(2, &reset);
-    let layout = Op::Layout { previous: 0, partitions: 1, reset: false };
-    fold.apply(3, &hello(12, vec![layout, define(1, ALL, 1000), claim(0, 0, 600)]));
+    fold.apply(3, &hello(12, vec![define(1, ALL, 1000), claim(0, 0, 600)]));
     let before = fold.clone();
     fold.apply(4, &reset);
     assert_eq!((share(&fold, 3), &fold.buckets), (ALL, &before.buckets));
@@ -216,11 +277,8 @@ fn a_late_copy_of_a_reset_does_no_harm_to_who_came_after_it() {
 fn after_a_reset_a_bucket_holds_what_its_limit_mints_while_nobody_spent_and_no_more() {
     let tokens = |rate: u64| {
         let mut fold = run(two());
-        fold.apply(2, &stranger(vec![Op::Reset { from: 2 }]));
+        fold.apply(2, &stranger(vec![reset(2)]));
         fold.apply(3, &hello(12, vec![define(1, rate, 1000), claim(0, 0, 600)]));
-        assert!(fold.bucket(BUCKET).is_none(), "nobody can tell what is open here before the partitions are counted");
-        let layout = Op::Layout { previous: 0, partitions: 1, reset: false };
-        fold.apply(4, &said(3, 12, 2, vec![layout, claim(0, 0, 600)]));
         fold.bucket(BUCKET).unwrap().lease(3).unwrap().granted.tokens
     };
     // 1000 micro-permits in a minute are 16,666 nano-permits per second.
@@ -244,8 +302,8 @@ fn carry(pool: u64) -> Op {
 /// Two hold, or wait for, a bucket of partition 0 when that is told of a second partition.
 pub(crate) fn closing() -> Fold {
     let (first, second) = (
-        Op::Layout { previous: 0, partitions: 1, reset: false },
-        Op::Layout { previous: 1, partitions: 2, reset: false },
+        Op::Layout { previous: 0, partitions: 1, any: false },
+        Op::Layout { previous: 1, partitions: 2, any: false },
     );
     run([
         hello(10, vec![first, define(1, ALL, 1000), on(moving(), claim(0, 0, 600))]),
@@ -271,7 +329,7 @@ fn a_closed_bucket_gives_nothing_out_and_stays_as_it_is_when_its_limit_changes()
 
 #[test]
 fn a_late_copy_of_what_came_along_changes_nothing_once_it_is_opened() {
-    let layout = Op::Layout { previous: 1, partitions: 2, reset: false };
+    let layout = Op::Layout { previous: 1, partitions: 2, any: false };
     let mut fold = run([hello(10, vec![layout, define(1, ALL, 1000), carry(300), Op::Open { from: 0, reset: false }])]);
     fold.apply(1, &said(0, 10, 2, vec![on(moving(), claim(0, 0, 600)), carry(300)]));
     assert_eq!(fold.bucket(moving()).unwrap().lease(0).unwrap().granted.tokens, 300);
@@ -283,10 +341,9 @@ fn a_late_copy_of_what_came_along_changes_nothing_once_it_is_opened() {
 #[test]
 fn what_comes_along_after_a_reset_may_have_come_before_and_been_spent() {
     let pool = |carried| {
-        let mut fold = Fold::reset_at(2, 0);
+        let mut fold = Fold::reset_at(2, 0, Layout::told(&[1, 2], false, 1));
         // In a minute it mints 499 micro-permits.
-        let ops = vec![Op::Layout { previous: 1, partitions: 2, reset: false }, define(1, 8_333, 1000), carry(carried)];
-        fold.apply(3, &hello(10, ops));
+        fold.apply(3, &hello(10, vec![define(1, 8_333, 1000), carry(carried)]));
         fold.bucket(moving()).unwrap().pool.0
     };
     assert_eq!((pool(900), pool(100)), (499, 100));
@@ -294,7 +351,7 @@ fn what_comes_along_after_a_reset_may_have_come_before_and_been_spent() {
 
 #[test]
 fn what_a_reset_forgot_arrives_in_a_new_partition_as_what_its_limit_mints_while_nobody_spent() {
-    let layout = |reset| Op::Layout { previous: if reset { 0 } else { 1 }, partitions: 2, reset };
+    let layout = |any| Op::Layout { previous: 1, partitions: 2, any };
     let open = |reset| Op::Open { from: 0, reset };
     let tokens = |ops: Vec<Op>| {
         // In a minute it mints 499 micro-permits.
@@ -304,12 +361,12 @@ fn what_a_reset_forgot_arrives_in_a_new_partition_as_what_its_limit_mints_while_
     };
     assert_eq!(tokens(vec![layout(false), open(false)]), 1000);
     assert_eq!(tokens(vec![layout(false), open(true)]), 499);
-    assert_eq!(tokens(vec![layout(true)]), 499, "the directory forgot where it was");
+    assert_eq!(tokens(vec![layout(true), open(false)]), 499, "the directory forgot where it was");
     // The first who opens has seen it closed: what another one sees after a reset changes nothing, and the other way round.
     assert_eq!(tokens(vec![layout(false), open(false), open(true)]), 1000);
     assert_eq!(tokens(vec![layout(false), open(true), open(false)]), 499);
-    // A count that does not follow says nothing, and nor does an opening for what is not older.
-    let twice = |reset| Op::Layout { previous: 0, partitions: 3, reset };
+    // How a partition came to be is known after its first count, and an opening for what is not older says nothing.
+    let twice = |any| Op::Layout { previous: 1, partitions: 2, any };
     assert_eq!(tokens(vec![layout(false), twice(true), open(false), Op::Open { from: 1, reset: true }]), 1000);
     // What is known came along: it is what it is.
     assert_eq!(tokens(vec![layout(false), carry(700), open(true)]), 700);
@@ -327,7 +384,7 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
             }),
         1 => (0u64..40, 0u64..6).prop_map(|(session, seq)| Op::Evict { session, seq }),
         1 => Just(Op::Bye),
-        1 => (0u32..4, 0u32..5).prop_map(|(previous, partitions)| Op::Layout { previous, partitions, reset: previous == 0 && partitions % 2 == 0 }),
+        1 => (0u32..4, 0u32..5).prop_map(|(previous, partitions)| Op::Layout { previous, partitions, any: partitions % 2 == 0 }),
         1 => (0u128..3, 0u64..2_000_000_000).prop_map(|(bucket, pool)| {
             Op::Carry(vec![Carried { bucket: BucketId(bucket), limit: LIMIT, pool: Tokens(pool) }])
         }),
@@ -336,7 +393,8 @@ pub(crate) fn any_history() -> impl Strategy<Value = Vec<Record>> {
     let spoken = (0u64..40, 0u64..4, 1u64..12, any::<bool>(), prop::collection::vec(op, 0..4)).prop_map(
         |(session, nonce, seq, opens, ops)| if opens { hello(nonce, ops) } else { said(session, nonce, seq, ops) },
     );
-    let strange = (0u64..60).prop_map(|from| stranger(vec![Op::Reset { from }]));
+    let strange = (0u64..60, 0u32..3, any::<bool>(), prop::collection::vec(1u32..6, 0..3))
+        .prop_map(|(from, before, any, counts)| stranger(vec![Op::Reset { from, before, any, counts }]));
     let record = prop_oneof![20 => spoken, 1 => strange];
     prop::collection::vec(record, 0..60).prop_map(|mut records| {
         records.insert(0, hello(99, vec![define(1, 1_000_000_000_000, 1_000_000_000)]));

@@ -11,7 +11,9 @@
 //! Every step is a fact that stays true, so it does not matter who takes it, how often, or how late he reads.
 
 use super::agent::Agent;
+use super::layout::Layout;
 use super::placement::{partition_of, BucketId};
+use super::units::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The partition that says where everything lives.
@@ -28,17 +30,22 @@ pub struct Growth {
     reset: bool,
     /// Something is to be placed: before that, a process has no say in this.
     wanted: bool,
+    /// How often the log's partitions were told, and how often they had been when the directory could be reset.
+    told: u64,
+    told_before: Option<u64>,
 }
 
 impl Growth {
     /// The log has so many partitions.
     pub fn on_partitions(&mut self, partitions: u32) {
         self.partitions = partitions;
+        self.told += 1;
     }
 
-    /// Whether others use partitions that this process has not heard of.
-    pub fn is_ahead(&self) -> bool {
-        self.in_force() > self.partitions
+    /// Whether the log must be asked how many partitions it has: others use some that this process has not heard of, or it is
+    /// about to say how many there are in a directory of which nothing is left.
+    pub fn must_ask(&self) -> bool {
+        self.in_force() > self.partitions || self.told_before == Some(self.told)
     }
 
     /// The partitions that buckets live in; 0 until the directory says.
@@ -72,10 +79,19 @@ impl Growth {
         if proposes {
             proposal.push(self.partitions);
         }
+        self.told_before = directory.is_resetting().then(|| self.told_before.unwrap_or(self.told));
+        let known_until = directory.valid_until();
+        let vouching = homes.iter().any(|(partition, home)| *partition != DIRECTORY && home.as_ref().is_resetting());
         let mut awaited = BTreeMap::new();
         for (partition, home) in homes.iter_mut() {
             let agent = home.as_mut();
             let is_directory = *partition == DIRECTORY;
+            agent.set_vouching(vouching && is_directory);
+            if !is_directory {
+                agent.vouch(Layout::told(&self.history, self.reset, *partition), known_until);
+            } else if self.told_before.is_some_and(|before| before < self.told) {
+                agent.vouch(Layout::told(&[self.partitions], true, DIRECTORY), Nanos::NEVER);
+            }
             agent.set_layout(
                 if is_directory { &proposal } else { &self.history },
                 self.reset,

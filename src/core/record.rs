@@ -14,6 +14,7 @@
 //! harm. Decoding is total: any bytes are a record or a reasoned [`Refusal`].
 
 use super::codec::{Reader, Writer};
+use super::layout::{Layout, STEPS_MAX};
 use super::placement::BucketId;
 use super::siphash::hash128;
 use super::units::{Rate, Tokens};
@@ -78,14 +79,15 @@ pub enum Op {
     Bye,
     /// Sets a limit's numbers; only a higher version changes what is there.
     Define(Define),
-    /// The log has more partitions from here on; changes something only if it follows what is known.
+    /// The log has more partitions from here on; changes something only if they are more than is known.
     Layout {
         /// The count before; 0 where this is the first.
         previous: u32,
         /// The count.
         partitions: u32,
-        /// Only with the first: the directory was reset, so that nobody knows what was elsewhere before.
-        reset: bool,
+        /// Of the first that this partition is told: the directory was reset, and nobody knows the count before. It is at
+        /// most `previous`, the number of this partition.
+        any: bool,
     },
     /// What an older partition still held of buckets that now live here, before they are opened.
     Carry(Vec<Carried>),
@@ -101,7 +103,20 @@ pub enum Op {
     Reset {
         /// Where the writer's witness of silence begins.
         from: u64,
+        /// The counts that the log has had, as in `Layout`: what was before the first, ..
+        before: u32,
+        /// .. whether that is known, ..
+        any: bool,
+        /// .. and each since, rising.
+        counts: Vec<u32>,
     },
+}
+
+impl Op {
+    /// A reset after which the partition knows these counts.
+    pub fn reset(from: u64, counts: &Layout) -> Op {
+        Op::Reset { from, before: counts.before, any: counts.any, counts: counts.steps.clone() }
+    }
 }
 
 /// A bucket that moves to another partition: the tokens in nobody's hands.
@@ -272,11 +287,11 @@ fn write_op(w: &mut Writer, op: &Op) {
             w.varint(d.burst.0.into());
             w.text(&d.name);
         }
-        Op::Layout { previous, partitions, reset } => {
+        Op::Layout { previous, partitions, any } => {
             w.0.push(5);
             w.varint((*previous).into());
             w.varint((*partitions).into());
-            w.0.push((*reset).into());
+            w.0.push((*any).into());
         }
         Op::Carry(carried) => {
             w.0.push(6);
@@ -292,9 +307,13 @@ fn write_op(w: &mut Writer, op: &Op) {
             w.varint((*from).into());
             w.0.push((*reset).into());
         }
-        Op::Reset { from } => {
+        Op::Reset { from, before, any, counts } => {
             w.0.push(9);
             w.varint((*from).into());
+            w.varint((*before).into());
+            w.0.push((*any).into());
+            w.varint(counts.len() as u128);
+            counts.iter().for_each(|count| w.varint((*count).into()));
         }
     }
 }
@@ -336,19 +355,17 @@ fn read_op(r: &mut Reader<'_>) -> Option<Op> {
             burst: Tokens(r.varint64()?),
             name: r.text()?,
         }),
-        5 => {
-            let (previous, partitions, reset) = (r.varint32()?, r.varint32()?, r.flag()?);
-            if reset && previous > 0 {
-                return None;
-            }
-            Op::Layout { previous, partitions, reset }
-        }
+        5 => Op::Layout { previous: r.varint32()?, partitions: r.varint32()?, any: r.flag()? },
         6 => {
             let count = usize::try_from(r.varint()?).ok().filter(|&count| count <= CARRIED_MAX)?;
             Op::Carry((0..count).map(|_| read_carried(r)).collect::<Option<_>>()?)
         }
         7 => Op::Open { from: r.varint32()?, reset: r.flag()? },
-        9 => Op::Reset { from: r.varint64()? },
+        9 => {
+            let (from, before, any) = (r.varint64()?, r.varint32()?, r.flag()?);
+            let count = usize::try_from(r.varint()?).ok().filter(|&count| count <= STEPS_MAX)?;
+            Op::Reset { from, before, any, counts: (0..count).map(|_| r.varint32()).collect::<Option<_>>()? }
+        }
         _ => return None,
     })
 }
@@ -385,14 +402,14 @@ pub(crate) mod tests {
             (any::<u128>(), any::<(u64, u64, u64)>(), any_text()).prop_map(|(limit, (version, rate, burst), name)| {
                 Op::Define(Define { limit, version, rate: Rate(rate), burst: Tokens(burst), name })
             }),
-            any::<(u32, u32)>().prop_map(|(previous, partitions)| Op::Layout { previous, partitions, reset: false }),
-            any::<u32>().prop_map(|partitions| Op::Layout { previous: 0, partitions, reset: true }),
+            any::<(u32, u32, bool)>().prop_map(|(previous, partitions, any)| Op::Layout { previous, partitions, any }),
             prop::collection::vec(any::<(u128, u128, u64)>(), 0..4).prop_map(|carried| {
                 let one = |(bucket, limit, pool)| Carried { bucket: BucketId(bucket), limit, pool: Tokens(pool) };
                 Op::Carry(carried.into_iter().map(one).collect())
             }),
             any::<(u32, bool)>().prop_map(|(from, reset)| Op::Open { from, reset }),
-            any::<u64>().prop_map(|from| Op::Reset { from }),
+            (any::<(u64, u32, bool)>(), prop::collection::vec(any::<u32>(), 0..5))
+                .prop_map(|((from, before, any), counts)| Op::Reset { from, before, any, counts }),
         ]
     }
 
@@ -436,13 +453,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_first_count_says_that_the_directory_was_reset() {
-        let sealed = |previous| {
-            let ops = vec![Op::Layout { previous, partitions: 2, reset: true }];
-            Record { sender: Sender::Session(0), nonce: 1, seq: 2, tag: 3, digest: None, ops }.encode()
+    fn a_reset_names_as_many_counts_as_a_partition_sees_at_most() {
+        let sealed = |counts: usize| {
+            let ops = vec![Op::Reset { from: 1, before: 0, any: false, counts: vec![1; counts] }];
+            Record { sender: Sender::Stranger, nonce: 1, seq: 0, tag: 3, digest: None, ops }.encode()
         };
-        assert!(Record::decode(&sealed(0)).is_ok());
-        assert_eq!(Record::decode(&sealed(1)), Err(Refusal::Garbage("malformed")));
+        assert!(Record::decode(&sealed(STEPS_MAX)).is_ok());
+        assert_eq!(Record::decode(&sealed(STEPS_MAX + 1)), Err(Refusal::Garbage("malformed")));
     }
 
     #[test]

@@ -163,8 +163,9 @@ fn write_frame(w: &mut Writer, fold: &Fold) {
         w.varint(limit.rate.0.into());
         w.varint(limit.burst.0.into());
     }
-    let Layout { before, steps, opened } = &fold.layout;
+    let Layout { before, any, steps, opened } = &fold.layout;
     w.varint((*before).into());
+    w.0.push((*any).into());
     for numbers in [steps.iter().collect::<Vec<_>>(), opened.iter().collect()] {
         w.varint(numbers.len() as u128);
         numbers.into_iter().for_each(|number| w.varint((*number).into()));
@@ -200,7 +201,7 @@ fn decode(body: &[u8]) -> Option<Fold> {
         let (version, rate, burst) = (r.varint64()?, Rate(r.varint64()?), Tokens(r.varint64()?));
         fold.limits.insert(id, LimitNumbers { version, rate, burst });
     }
-    fold.layout.before = r.varint32()?;
+    (fold.layout.before, fold.layout.any) = (r.varint32()?, r.flag()?);
     for _ in 0..r.varint()? {
         fold.layout.steps.push(r.varint32()?);
     }
@@ -283,10 +284,10 @@ mod tests {
 
     #[test]
     fn what_a_reset_left_behind_is_part_of_a_snapshot() {
-        let fold = Fold::reset_at(7, 3);
+        let fold = Fold::reset_at(7, 3, Layout::told(&[2, 4], true, 1));
         assert_eq!(gather(&chunks(&fold, 0)).newest().unwrap(), (0, fold));
         let mut new = Fold::default();
-        let ops = vec![Op::Layout { previous: 1, partitions: 2, reset: false }, Op::Open { from: 0, reset: true }];
+        let ops = vec![Op::Layout { previous: 1, partitions: 2, any: false }, Op::Open { from: 0, reset: true }];
         let sender = Sender::Hello { ttl_ms: 15_000, newest_format: 1, lock: 0, note: String::new() };
         new.apply(0, &Record { sender, nonce: 1, seq: 1, tag: 0, digest: None, ops });
         let (_, restored) = gather(&chunks(&new, 0)).newest().unwrap();

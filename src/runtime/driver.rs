@@ -363,7 +363,7 @@ impl Driver {
         for partition in self.growth.tick(&mut self.homes) {
             self.follow(partition, now, storage);
         }
-        if self.growth.is_ahead() {
+        if self.growth.must_ask() {
             storage.look();
         }
         for home in self.homes.values_mut() {

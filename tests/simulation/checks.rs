@@ -24,7 +24,9 @@ pub fn op(op: &Op) -> String {
         Op::Layout { previous, partitions, .. } => format!("layout {previous} -> {partitions}"),
         Op::Carry(carried) => format!("carry {}", carried.len()),
         Op::Open { from, .. } => format!("open {from}"),
-        Op::Reset { from } => format!("reset from {from}"),
+        Op::Reset { from, before, any, counts } => {
+            format!("reset from {from}, {}{before} -> {counts:?}", if *any { "at most " } else { "" })
+        }
     }
 }
 

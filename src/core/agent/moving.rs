@@ -5,8 +5,8 @@
 
 use super::Agent;
 use crate::core::fold::{Fold, LimitNumbers};
-use crate::core::layout::chain;
-use crate::core::placement::{partition_of, BucketId};
+use crate::core::layout::Layout;
+use crate::core::placement::BucketId;
 use crate::core::record::{Carried, Define, Op, Record, CARRIED_MAX};
 use crate::core::share::{BucketRef, Buckets};
 use crate::core::units::Nanos;
@@ -30,14 +30,12 @@ pub(super) struct Opening {
 /// What this process knows of the log's partitions, as far as this one is concerned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moving {
-    /// The counts as last told.
-    told: Vec<u32>,
-    /// The directory that has them was reset.
-    reset: bool,
-    /// What has to be said here: each count and the one before it.
-    chain: Vec<(u32, u32)>,
+    /// The counts as last told: to be said here.
+    told: Layout,
     /// To be said even if nothing is held here.
     urgent: bool,
+    /// Another partition is to be declared empty: what is known here must be known to be the newest.
+    vouching: bool,
     /// Somebody waits for what leaves this partition.
     draining: bool,
     /// Older partitions that buckets of this process wait for.
@@ -49,32 +47,32 @@ pub(super) struct Moving {
 impl Moving {
     /// Whether a bucket may be asked for here.
     pub(super) fn may_claim(&self, fold: &Fold, id: BucketId) -> bool {
-        self.awaits(fold, id).is_none() && fold.layout().has(id)
+        self.awaits(fold, id).next().is_none() && fold.layout().has(id)
     }
 
-    /// The older partition that a bucket has to leave first.
-    fn awaits(&self, fold: &Fold, id: BucketId) -> Option<u32> {
+    /// The counts as the fold has them, or as they will be when they are said.
+    fn layout<'a>(&'a self, fold: &'a Fold) -> &'a Layout {
         if fold.layout().partitions() > 0 {
-            return fold.layout().origin_of(id).filter(|from| !fold.layout().is_opened(*from));
-        }
-        let before = self.chain.first().map_or(0, |(before, _)| *before);
-        (before > 0).then(|| partition_of(id, before))
-    }
-
-    /// The counts that the fold does not know and would take: after a reset of the directory there may be others.
-    fn news(&self, fold: &Fold) -> &[(u32, u32)] {
-        let known = fold.layout().partitions();
-        let news = &self.chain[self.chain.partition_point(|(_, count)| *count <= known)..];
-        let follows = news.first().is_some_and(|(previous, _)| known == 0 || *previous == known);
-        if follows {
-            news
+            fold.layout()
         } else {
-            &[]
+            &self.told
         }
     }
 
-    fn partitions(&self) -> u32 {
-        self.chain.last().map_or(0, |(_, count)| *count)
+    /// The older partitions that a bucket has to leave first.
+    fn awaits<'a>(&'a self, fold: &'a Fold, id: BucketId) -> impl Iterator<Item = u32> + 'a {
+        self.layout(fold).awaits(id)
+    }
+
+    /// The counts that the fold does not know, as they are said.
+    fn news<'a>(&'a self, fold: &Fold) -> impl Iterator<Item = Op> + 'a {
+        let known = fold.layout().partitions();
+        let before = std::iter::once(self.told.before).chain(self.told.steps().iter().copied());
+        let counts = before.zip(self.told.steps().iter().copied()).enumerate();
+        counts.filter(move |(_, (_, count))| *count > known).map(|(at, (previous, partitions))| {
+            let any = at == 0 && self.told.any;
+            Op::Layout { previous, partitions, any }
+        })
     }
 }
 
@@ -84,19 +82,21 @@ impl Agent {
     /// `reset`: the directory that has the counts was, and has forgotten those before.
     pub fn set_layout(&mut self, history: &[u32], reset: bool, partition: u32, urgent: bool) {
         self.moving.urgent = urgent;
-        if !history.is_empty() {
-            self.moving.reset = reset;
-        }
-        if !history.is_empty() && history != self.moving.told {
-            self.moving.told = history.to_vec();
-            self.moving.chain = chain(history, partition);
+        let told = Layout::told(history, reset, partition);
+        if !history.is_empty() && told != self.moving.told {
+            self.moving.told = told;
             self.await_all();
         }
     }
 
+    /// Another partition is to be declared empty, by what is known here: a session proves that it is the newest.
+    pub fn set_vouching(&mut self, vouching: bool) {
+        self.moving.vouching = vouching;
+    }
+
     /// Somebody waits for what leaves this partition: it is told the newest count, and the dead are evicted.
     pub fn drain(&mut self) {
-        self.moving.draining = !self.fold.is_drained(self.moving.partitions());
+        self.moving.draining = !self.fold.is_drained(self.moving.told.partitions());
     }
 
     /// The older partitions that buckets here wait for; all of them while somebody waits for this one.
@@ -111,12 +111,12 @@ impl Agent {
 
     /// Opens this partition for what came from `from`, which was seen drained in `source`.
     pub fn open(&mut self, partition: u32, from: u32, source: &Fold) {
-        let Some((before, count)) = self.moving.chain.first().copied() else { return };
-        let layout = self.fold.layout();
-        let done = layout.partitions() > 0 && layout.is_opened(from);
-        if source.is_drained(count) && !done {
+        let layout = self.moving.layout(&self.fold);
+        let Some(first) = layout.steps().first().copied() else { return };
+        let done = self.fold.layout().partitions() > 0 && self.fold.layout().is_opened(from);
+        if source.is_drained(first) && !done {
             let limits = source.limits().collect();
-            let carried = source.moving_to(partition, before, count);
+            let carried = source.moving_to(partition, layout);
             self.outbox.openings.insert(from, Opening { carried, limits, reset: source.was_reset() });
         }
     }
@@ -128,15 +128,15 @@ impl Agent {
 
     /// Whether something about partitions has to be said.
     pub(super) fn has_moves_to_say(&self) -> bool {
-        let behind = !self.moving.news(&self.fold).is_empty();
+        let behind = self.moving.news(&self.fold).next().is_some();
         let must = self.moving.urgent || self.moving.draining || self.session.is_some();
         !self.outbox.openings.is_empty() || (behind && must)
     }
 
-    /// Whether a session is needed for what moves: to say it, or to see who is dead.
+    /// Whether a session is needed for what moves: to say it, to see who is dead, or to know that it is read in time.
     pub(super) fn is_moving(&self) -> bool {
-        let draining = self.moving.draining && !self.fold.is_drained(self.moving.partitions());
-        draining || self.has_moves_to_say()
+        let draining = self.moving.draining && !self.fold.is_drained(self.moving.told.partitions());
+        draining || self.moving.vouching || self.has_moves_to_say()
     }
 
     /// Notes which older partitions a record opened here.
@@ -167,7 +167,7 @@ impl Agent {
     /// Asks for what was waited for.
     pub(super) fn claim_what_opened(&mut self, now: Nanos, opened: Vec<u32>, buckets: &mut dyn Buckets) {
         for from in opened {
-            let came = |id: &&BucketId| self.fold.layout().origin_of(**id) == Some(from);
+            let came = |id: &&BucketId| self.fold.layout().origins(**id).contains(&from);
             for id in self.mine.keys().filter(came).copied().collect::<Vec<_>>() {
                 let used = self.observe(now, id, buckets);
                 let lately = self.mine.get(&id).is_some_and(|mine| now.since(mine.use_.used_at) < LATELY);
@@ -181,8 +181,9 @@ impl Agent {
         let Some(bucket) = self.mine.get(&id).and_then(|mine| mine.bucket) else { return };
         if !self.fold.layout().has(id) {
             self.moving.moved.push(bucket);
-        } else if let Some(from) = self.moving.awaits(&self.fold, id) {
-            self.moving.awaited.insert(from);
+        } else {
+            let awaits: Vec<u32> = self.moving.awaits(&self.fold, id).collect();
+            self.moving.awaited.extend(awaits);
         }
     }
 
@@ -197,11 +198,7 @@ impl Agent {
 
     /// Says the counts that the fold does not know.
     pub(super) fn say_layout(&mut self, ops: &mut Vec<Op>) {
-        let news = self.moving.news(&self.fold).iter();
-        ops.extend(news.map(|&(previous, partitions)| {
-            let reset = previous == 0 && self.moving.reset;
-            Op::Layout { previous, partitions, reset }
-        }));
+        ops.extend(self.moving.news(&self.fold));
     }
 
     /// Says what comes from older partitions, and opens for them once all of it has been read here.

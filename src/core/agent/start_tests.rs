@@ -1,7 +1,8 @@
 //! Where processes begin: snapshots, a log that has lost its beginning, states that others contradict.
 
-use super::tests::{Fleet, Process, BUCKET};
+use super::tests::{Fleet, Plain, Process, BUCKET, TTL};
 use super::*;
+use crate::core::layout::Layout;
 use crate::core::record::Op;
 use crate::core::snapshot::{chunks, Chunk};
 
@@ -130,6 +131,50 @@ fn a_stranger_declares_a_partition_empty_only_after_the_longest_silence() {
 }
 
 #[test]
+fn a_partition_is_declared_empty_only_by_who_can_tell_the_counts_of_partitions() {
+    let mut now = Nanos::from_secs(1);
+    let mut agent = Agent::new(Settings::with_ttl(TTL), 1, "test");
+    let mut plain = Plain::empty(now);
+    agent.start(now);
+    agent.on_missing(now);
+    assert_eq!(agent.start(now), Some(Start::Anywhere));
+    agent.on_caught_up(now);
+    let mut offset = 100;
+    let mut said = |agent: &mut Agent, now: &mut Nanos, seconds: u64| {
+        let mut resets = 0;
+        for _ in 0..seconds {
+            *now = now.plus(Nanos::from_secs(1));
+            let Some(bytes) = agent.poll_send(*now) else { continue };
+            resets += Record::decode(&bytes).unwrap().ops.len();
+            agent.on_record(*now, offset, &bytes, &mut plain);
+            offset += 1;
+        }
+        resets
+    };
+    let counts = || Layout::told(&[2, 4], false, 1);
+    agent.vouch(counts(), now.plus(Nanos::from_secs(SILENCE)));
+    assert_eq!(said(&mut agent, &mut now, 2 * SILENCE), 0, "they were the newest too long ago");
+    assert!(agent.is_resetting());
+    agent.vouch(Layout::default(), Nanos::NEVER);
+    assert_eq!(said(&mut agent, &mut now, 20), 0, "nobody has told them yet");
+    agent.vouch(counts(), now.plus(Nanos::from_secs(6)));
+    assert_eq!((said(&mut agent, &mut now, 20), agent.stranded_for()), (1, None));
+    assert_eq!(agent.fold().layout(), &counts());
+}
+
+#[test]
+fn counts_from_before_the_last_word_of_anybody_are_not_named() {
+    let mut stranger = Agent::new(Settings::with_ttl(TTL), 1, "test");
+    let mut plain = Plain::empty(Nanos::ZERO);
+    stranger.strand();
+    stranger.on_caught_up(Nanos::ZERO);
+    stranger.vouch(Layout::told(&[2], true, 0), Nanos::NEVER);
+    let word = Record { sender: Sender::Session(3), nonce: 9, seq: 2, tag: 0, digest: None, ops: vec![] };
+    stranger.on_record(Nanos::ZERO, 7, &word.encode(), &mut plain);
+    assert!(stranger.stranger.unwrap().vouched.is_none());
+}
+
+#[test]
 fn a_log_that_does_not_answer_is_no_witness_of_silence() {
     let mut fleet = Fleet::new(1_000, 100);
     fleet.join(2);
@@ -168,15 +213,14 @@ fn who_reads_a_reset_that_counts_drops_everything() {
     fleet.run(5_000);
     // As if it had slept: the log says that nobody spoke for long.
     let from = fleet.log.len() as u64;
-    let reset =
-        Record { sender: Sender::Stranger, nonce: 1, seq: 0, tag: 1, digest: None, ops: vec![Op::Reset { from }] };
+    let ops = vec![Op::Reset { from, before: 0, any: false, counts: vec![1] }];
+    let reset = Record { sender: Sender::Stranger, nonce: 1, seq: 0, tag: 1, digest: None, ops };
     fleet.log.push(reset.encode());
     let now = fleet.now;
     let Process { agent, plain, read, .. } = &mut fleet.processes[0];
     agent.on_record(now, from, &reset.encode(), plain);
     *read += 1;
     assert!(!agent.has_session() && agent.status(BUCKET).share == Share::NONE);
-    fleet.processes[0].agent.set_layout(&[1], false, 0, false);
     fleet.run(1_000);
     assert_eq!((rate(&fleet, 0), fleet.processes[0].agent.counters().sessions_lost), (1_000, 1), "it begins anew");
 }

@@ -4,10 +4,12 @@
 //! nobody but strangers was heard for longer than any session may be silent, in live time as everywhere, does it
 //! declare the partition empty: whoever held something there has been without a valid share for long, and nobody has
 //! spent anything since. Its word counts only if nobody has spoken since its witness began, so a late copy of it
-//! does no harm, and everybody who reads it comes to the same state, whatever he knew before.
+//! does no harm, and everybody who reads it comes to the same state, whatever he knew before. It names the counts of
+//! partitions that the log has had, so that what had left the partition is not given out there again.
 
 use super::Agent;
 use crate::core::fold::{Fold, RESTED, TTL_MS};
+use crate::core::layout::Layout;
 use crate::core::record::{Op, Record, Sender};
 use crate::core::units::Nanos;
 use std::collections::VecDeque;
@@ -31,6 +33,8 @@ pub(super) struct Stranger {
     /// Live time since then.
     silent: Nanos,
     read_back_at: Nanos,
+    /// The counts of partitions that a reset names, and until when they are known to be the newest.
+    pub(super) vouched: Option<(Layout, Nanos)>,
     asked_at: Option<Nanos>,
     tags: VecDeque<u64>,
 }
@@ -43,6 +47,7 @@ impl Stranger {
             self.spoken = offset.saturating_add(1);
             self.from = None;
             self.silent = Nanos::ZERO;
+            self.vouched = None;
             return None;
         }
         if record.nonce == nonce && self.tags.contains(&record.tag) {
@@ -52,11 +57,7 @@ impl Stranger {
             }
             self.read_back_at = now;
         }
-        let counts = |from: u64| began <= from && self.spoken <= from && from <= offset;
-        record.ops.iter().find_map(|op| match op {
-            Op::Reset { from } if counts(*from) => Some(Fold::reset_at(offset, *from)),
-            _ => None,
-        })
+        Fold::reset_by(offset, record, began, self.spoken)
     }
 }
 
@@ -69,6 +70,19 @@ impl Agent {
     /// How long the partition must still be silent until it is declared empty, if no state was found to start from.
     pub fn stranded_for(&self) -> Option<Nanos> {
         self.stranger.as_ref().map(|stranger| SILENCE.since(stranger.silent))
+    }
+
+    /// Whether it has witnessed all the silence that it takes to declare the partition empty.
+    pub fn is_resetting(&self) -> bool {
+        self.stranded_for() == Some(Nanos::ZERO)
+    }
+
+    /// The counts that the partition is to begin with if it is declared empty. They must be the newest until `until`, or be
+    /// from within the silence: otherwise what had left it would be given out here again.
+    pub fn vouch(&mut self, counts: Layout, until: Nanos) {
+        if let Some(stranger) = &mut self.stranger {
+            stranger.vouched = Some((counts, until)).filter(|(counts, _)| counts.partitions() > 0);
+        }
     }
 
     /// The offsets that a stranger has read: a snapshot within them can be gone on from.
@@ -103,7 +117,8 @@ impl Agent {
             stranger.tags.pop_front();
         }
         stranger.tags.push_back(tag);
-        let reset = stranger.from.filter(|_| stranger.silent >= SILENCE).map(|from| Op::Reset { from });
+        let vouched = stranger.vouched.as_ref().filter(|(_, until)| stranger.silent >= SILENCE && now < *until);
+        let reset = stranger.from.zip(vouched).map(|(from, (counts, _))| Op::reset(from, counts));
         let ops = reset.into_iter().collect();
         self.counters.records_sent += 1;
         Some(Record { sender: Sender::Stranger, nonce: self.nonce, seq: 0, tag, digest: None, ops }.encode())

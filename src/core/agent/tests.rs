@@ -2,6 +2,7 @@
 //! (`tests/simulation`).
 
 use super::*;
+use crate::core::layout::Layout;
 use crate::core::bucket::Bucket;
 use crate::core::pace::FULL;
 use crate::core::placement::{bucket_id, limit_id};
@@ -128,6 +129,7 @@ impl Fleet {
                     agent.on_activity(self.now, BUCKET, plain);
                 }
                 agent.on_timer(self.now, plain);
+                agent.vouch(Layout::told(&[1], true, 0), self.now.plus(STEP));
                 while let Some(record) = agent.poll_send(self.now) {
                     if !process.mute {
                         self.log.push(record);

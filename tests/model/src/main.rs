@@ -5,7 +5,6 @@
 //! cargo run --release -- handover         one
 //! cargo run --release -- --more 1         one more tick, request, .. each
 //! cargo run --release -- --states 1000000 stops after so many steps
-//! cargo run --release -- --known reset-and-growth     how a promise is broken that is known to be
 //! ```
 
 use stateright::{Checker, HasDiscoveries, Path};
@@ -29,14 +28,6 @@ where
     fn told(state: &Self::State, action: Self::Action) -> String;
     fn time(state: &Self::State) -> u64;
     fn wrong(state: &Self::State) -> String;
-    /// The promise that is known to be broken.
-    fn known(&self) -> Option<String> {
-        None
-    }
-    /// Whether that is the one that this state breaks.
-    fn is_known(&self, _: &Self::State) -> bool {
-        false
-    }
 }
 
 /// What of `all` was seen, with the number of times, and what of `expects` was not.
@@ -114,14 +105,6 @@ impl Explored for grown::Model {
     fn wrong(state: &Self::State) -> String {
         state.wrong.as_ref().map_or(String::new(), |wrong| wrong.text.clone())
     }
-
-    fn known(&self) -> Option<String> {
-        self.scenario.known.map(|promise| format!("{promise:?}"))
-    }
-
-    fn is_known(&self, state: &Self::State) -> bool {
-        state.wrong.as_ref().map(|wrong| wrong.promise) == self.scenario.known
-    }
 }
 
 /// The shortest history that breaks a promise.
@@ -140,7 +123,7 @@ where
 }
 
 /// Explores one scenario; whether all promises were kept.
-fn explore<M>(model: M, states: u64, verbose: bool) -> bool
+fn explore<M>(model: M, states: u64) -> bool
 where
     M: Explored + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
@@ -167,20 +150,6 @@ where
         if whole { "" } else { ", not all" },
         seen.join(", "),
     );
-    if let Some(known) = checker.model().known() {
-        let as_known = found.len() == 1 && found.values().all(|path| checker.model().is_known(path.last_state()));
-        if as_known && !verbose {
-            println!("{name}: breaks {known}, as is known: docs/internals/model.md");
-            return true;
-        }
-        found.into_iter().for_each(|(promise, path)| tell::<M>(name, promise, path));
-        if !as_known {
-            println!(
-                "{name}: FAILED: {known} is known to be broken here, and that was not found: if it is mended, say so"
-            );
-        }
-        return as_known;
-    }
     let broken = !found.is_empty();
     found.into_iter().for_each(|(promise, path)| tell::<M>(name, promise, path));
     if !broken && !missing.is_empty() {
@@ -212,7 +181,6 @@ fn main() -> ExitCode {
     };
     let more = value("--more").unwrap_or(0) as u8;
     let states = value("--states").unwrap_or(u64::MAX);
-    let verbose = arguments.iter().any(|argument| argument == "--known");
     let all = scenario::all(more).into_iter().map(Any::One).chain(growing::all(more).into_iter().map(Any::Growing));
     let all: Vec<Any> = all.collect();
     let is_named = |any: &Any| arguments.iter().any(|argument| argument == any.named().0);
@@ -222,8 +190,8 @@ fn main() -> ExitCode {
         let (name, what) = any.named();
         println!("{name}: {what}");
         let is_kept = match any {
-            Any::One(scenario) => explore(Model::new(scenario), states, verbose),
-            Any::Growing(scenario) => explore(grown::Model::new(scenario), states, verbose),
+            Any::One(scenario) => explore(Model::new(scenario), states),
+            Any::Growing(scenario) => explore(grown::Model::new(scenario), states),
         };
         if is_kept {
             kept += 1;

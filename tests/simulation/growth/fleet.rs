@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tidegate::core::agent::Settings;
 use tidegate::core::fold::Fold;
 use tidegate::core::growth::Growth;
+use tidegate::core::layout::Layout;
 use tidegate::core::limit::{Limit, Outage};
 use tidegate::core::placement::{bucket_id, BucketId};
 use tidegate::core::record::{Op, Record, Sender};
@@ -34,7 +35,7 @@ pub struct Plan {
     /// When the log gets how many partitions.
     pub growth: Vec<(u64, u32)>,
     pub first: u32,
-    /// When all die; those who come then find that partitions were reset.
+    /// When all die or stop; those who come then find that partitions were reset.
     pub silence: Option<u64>,
     /// Thousandths of records.
     lost: u64,
@@ -183,18 +184,31 @@ impl Fleet {
         }
     }
 
-    /// All die, and after a long time some partitions are reset: all of them, or others than the one that says how many there
-    /// are. Who comes reads the whole log, and is at the same state then as who only saw the reset.
+    /// All die or stop, and after a long time some partitions are reset, with the one that says how many there are or without. Who
+    /// comes reads the whole log, and is at the same state then as who only saw the reset.
     pub fn fall_silent(&mut self) {
-        self.processes.iter_mut().for_each(|process| *process = None);
-        self.under_way.clear();
         self.now += SILENCE;
+        for slot in 0..self.processes.len() {
+            let until = self.now + self.rng.below(2 * SECOND);
+            match &mut self.processes[slot] {
+                Some(process) if self.rng.below(2) == 0 => process.frozen_until = until,
+                gone => *gone = None,
+            }
+        }
+        self.note("nobody ran for eleven minutes".into());
+        self.under_way.clear();
         self.plan.growth.iter_mut().for_each(|(at, _)| *at += SILENCE);
-        let all = self.rng.below(2) == 0;
+        let all = self.rng.below(3) == 0;
+        let forgotten = all || self.rng.below(2) == 0;
+        let known = self.heads[0].layout().steps().to_vec();
+        let history = if forgotten { vec![self.partitions] } else { known };
         for partition in 0..self.partitions {
-            if all || (partition > 0 && self.rng.below(2) == 0) {
+            let lost = if partition == 0 { forgotten } else { all || self.rng.below(2) == 0 };
+            let counts = Layout::told(&history, forgotten, partition);
+            if lost && counts.partitions() > 0 {
                 self.note(format!("partition {partition} is reset"));
-                let ops = vec![Op::Reset { from: self.logs[partition as usize].len() as u64 }];
+                let from = self.logs[partition as usize].len() as u64;
+                let ops = vec![Op::reset(from, &counts)];
                 let reset = Record { sender: Sender::Stranger, nonce: 0, seq: 0, tag: 0, digest: None, ops };
                 self.under_way.insert((self.now, u64::from(partition)), (partition, reset.encode()));
             }

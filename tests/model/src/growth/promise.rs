@@ -119,7 +119,7 @@ fn pool(fold: &Fold, id: BucketId, limit: &Limit) -> Tokens {
 fn gives(model: &Model, partition: usize, fold: &Fold, id: BucketId) -> bool {
     let Scenario { before, after, .. } = model.scenario;
     let home = [before, after].contains(&(partition as u32 + 1));
-    let said = fold.layout().partitions() > 0 || (partition == 0 && !fold.was_reset());
+    let said = fold.layout().partitions() > 0 || partition == 0;
     home && said && fold.layout().is_open(id)
 }
 

@@ -1,6 +1,5 @@
 //! What is explored: how many partitions become how many, where the processes begin, and how often what may happen.
 
-use super::promise::Promise;
 use std::collections::BTreeSet;
 use tidegate::core::limit::{Limit, Outage};
 use tidegate::core::placement::{bucket_id, partition_of, BucketId};
@@ -73,8 +72,6 @@ pub struct Scenario {
     pub begin: &'static [Step],
     /// What must have happened at least once, or the scenario shows nothing.
     pub expects: &'static [Seen],
-    /// The promise that is known to be broken here; docs/internals/model.md says why. It fails once that is mended.
-    pub known: Option<Promise>,
 }
 
 impl Scenario {
@@ -146,8 +143,19 @@ const STRANGE: &[Step] = &[
     Step::Greedy(1),
     Step::Strange(1),
 ];
-/// The same, and the log got another partition meanwhile, of which the new ones know.
+/// The same, and the log got another partition since, of which the new one knows.
 const STRANGE_AND_GROWN: &[Step] = &[Step::All(STRANGE), Step::Learn(1)];
+/// The same, and it had got that before.
+const GROWN_AND_STRANGE: &[Step] = &[
+    Step::All(ALONE),
+    Step::All(TAKES),
+    Step::Sleep(0),
+    Step::Forget(0),
+    Step::Start(1),
+    Step::Learn(1),
+    Step::Greedy(1),
+    Step::Strange(1),
+];
 /// One has spent everything, and the bucket has moved. Then it sleeps, and of the new partition nothing is left.
 const MOVED_AND_STRANGE: &[Step] = &[
     Step::All(ALONE),
@@ -185,7 +193,6 @@ fn scenario(name: &'static str, what: &'static str) -> Scenario {
         under_way: 2,
         begin: SHARED,
         expects: &[Seen::Shared, Seen::Moved, Seen::Carried],
-        known: None,
     }
 }
 
@@ -269,9 +276,17 @@ pub fn all(more: u8) -> Vec<Scenario> {
             prompt: true,
             left: Left { ticks: more, greedy: 1, ..Left::default() },
             begin: STRANGE_AND_GROWN,
-            expects: &[Seen::Reset],
-            known: Some(Promise::OneHome),
+            expects: &[Seen::Reset, Seen::Moved],
             ..slow("reset-of-directory", "the same, while one that holds a bucket of another partition wakes up")
+        },
+        Scenario {
+            before: 2,
+            after: 3,
+            prompt: true,
+            left: Left { ticks: more, greedy: 1, ..Left::default() },
+            begin: GROWN_AND_STRANGE,
+            expects: &[Seen::Reset, Seen::Moved, Seen::Carried],
+            ..slow("reset-after-growth", "the same of a directory that nobody had told of the new partition")
         },
     ];
     let names: BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
