@@ -228,7 +228,7 @@ fn what_had_left_a_partition_is_not_given_out_there_after_a_reset_whatever_count
 #[test]
 fn where_nobody_can_tell_where_buckets_came_from_they_wait_for_all_that_are_older() {
     // In partition 2 of three, of which the directory only knows that there are three.
-    let id = (0..).map(BucketId).find(|id| partition_of(*id, 3) == 2).unwrap();
+    let id = (0..).map(BucketId).find(|id| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2).unwrap();
     let pool = |pool| Op::Carry(vec![Carried { bucket: id, limit: LIMIT, pool: Tokens(pool) }]);
     let open = |from| Op::Open { from, reset: false };
     let layout = Op::Layout { previous: 2, partitions: 3, any: true };
@@ -301,10 +301,8 @@ fn carry(pool: u64) -> Op {
 
 /// Two hold, or wait for, a bucket of partition 0 when that is told of a second partition.
 pub(crate) fn closing() -> Fold {
-    let (first, second) = (
-        Op::Layout { previous: 0, partitions: 1, any: false },
-        Op::Layout { previous: 1, partitions: 2, any: false },
-    );
+    let (first, second) =
+        (Op::Layout { previous: 0, partitions: 1, any: false }, Op::Layout { previous: 1, partitions: 2, any: false });
     run([
         hello(10, vec![first, define(1, ALL, 1000), on(moving(), claim(0, 0, 600))]),
         hello(11, vec![on(moving(), claim(0, 0, 600)), second]),

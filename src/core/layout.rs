@@ -41,7 +41,7 @@ impl Layout {
         &self.steps
     }
 
-        /// What has to be said in `partition` of a log whose counts were `history`; `reset`: those before are forgotten.
+    /// What has to be said in `partition` of a log whose counts were `history`; `reset`: those before are forgotten.
     pub fn told(history: &[u32], reset: bool, partition: u32) -> Layout {
         let first = history.iter().position(|count| *count > partition);
         let any = reset && first == Some(0);

@@ -23,6 +23,18 @@ def broker(world, node):
     return world.kafka.host(node), world.kafka.ports[node]
 
 
+def added(world, wanted):
+    """Whether the topic has so many partitions, after it was asked for once."""
+    for node in world.kafka.alive():
+        try:
+            if len(world.kafka.metadata([TOPIC])["topics"][TOPIC]) < wanted:
+                wire.create_partitions(*broker(world, node), TOPIC, wanted)
+            return True
+        except (OSError, RuntimeError):      # no answer, or one that an earlier try has made true
+            continue
+    return False
+
+
 @kind("add-partitions", "partitions added to the topic", 60)
 def add_partitions(world, draw):
     kafka = world.kafka
@@ -31,8 +43,13 @@ def add_partitions(world, draw):
     if wanted > PARTITIONS_MAX:
         yield Hold(0, to=[TOPIC], note=f"{has} partitions are enough")
         return
-    wire.create_partitions(*broker(world, kafka.alive()[0]), TOPIC, wanted)
-    yield Hold(NOTICED_S, to=[TOPIC], note=f"{has} to {wanted} partitions")
+    note, until = f"{has} to {wanted} partitions", time.monotonic() + LEADER_S
+    # Another fault may have stopped or cut off who has to do it.
+    while not added(world, wanted):
+        if time.monotonic() > until:
+            world.fail(f"{TOPIC} has not got {wanted} partitions within {LEADER_S} s")
+        yield Hold(LEADER_AGAIN_S, to=[TOPIC], note=note)
+    yield Hold(NOTICED_S, to=[TOPIC], note=note)
     world.find_partitions()
 
 

@@ -31,7 +31,7 @@ pub(super) struct Opening {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moving {
     /// The counts as last told: to be said here.
-    told: Layout,
+    pub(super) told: Layout,
     /// To be said even if nothing is held here.
     urgent: bool,
     /// Another partition is to be declared empty: what is known here must be known to be the newest.

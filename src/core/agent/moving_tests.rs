@@ -199,6 +199,21 @@ fn what_was_seen_before_a_reset_is_handed_over_as_it_was_seen() {
 }
 
 #[test]
+fn a_count_is_told_elsewhere_only_when_the_directory_has_it() {
+    let mut directory = Agent::new(Settings::with_ttl(TTL), 6, "test");
+    directory.start_with(NOW, Fold { layout: Layout::told(&[2], false, 0), ..Fold::default() });
+    directory.on_caught_up(NOW);
+    let mut homes = BTreeMap::from([(DIRECTORY, directory), (1, agent())]);
+    let mut growth = Growth::default();
+    growth.on_partitions(3);
+    growth.tick(&mut homes);
+    assert_eq!(growth.home(&homes, moving().next().unwrap()), Some(1));
+    growth.tick(&mut homes);
+    let told = |partition: u32| homes[&partition].moving.told.steps().to_vec();
+    assert_eq!((told(DIRECTORY), told(1)), (vec![2, 3], vec![2]));
+}
+
+#[test]
 fn counts_said_anew_after_a_reset_of_the_directory_close_what_is_given_out_elsewhere_then() {
     let ((id, mut agent), mut plain, mut offset) = (leaving(), Plain::empty(NOW), 0);
     agent.on_caught_up(NOW);

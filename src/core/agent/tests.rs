@@ -2,8 +2,8 @@
 //! (`tests/simulation`).
 
 use super::*;
-use crate::core::layout::Layout;
 use crate::core::bucket::Bucket;
+use crate::core::layout::Layout;
 use crate::core::pace::FULL;
 use crate::core::placement::{bucket_id, limit_id};
 use crate::core::share::Usage;
