@@ -306,7 +306,12 @@ impl LogStore for MemoryLog {
         }
     }
 
-    fn look(&mut self) {}
+    fn look(&mut self) {
+        if let Some(user) = self.hub.hub.lock().users.get_mut(&self.id) {
+            user.topics_told = 0;
+        }
+        self.hub.deliver();
+    }
 
     fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {
         {

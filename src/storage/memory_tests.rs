@@ -39,6 +39,19 @@ fn two_users_read_what_either_appends_in_one_order() {
 }
 
 #[test]
+fn who_asks_for_the_partitions_is_told_again_and_nobody_else_is() {
+    let hub = MemoryHub::new(2);
+    let (a_events, a) = unbounded();
+    let (b_events, b) = unbounded();
+    let (mut asks, _other) = (hub.open(a_events), hub.open(b_events));
+    let topics = StorageEvent::Topics { partitions: 2, replication: 1 };
+    assert_eq!([next(&a), next(&b)], [topics.clone(), topics.clone()]);
+    asks.look();
+    assert_eq!(next(&a), topics);
+    assert!(a.try_recv().is_err() && b.try_recv().is_err());
+}
+
+#[test]
 fn caught_up_comes_after_what_was_there_and_before_what_comes_later() {
     let hub = MemoryHub::new(1);
     let (events, received) = unbounded();

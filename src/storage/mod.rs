@@ -69,7 +69,8 @@ pub trait LogStore: Send {
     /// Stops reading the partition. Events already in the channel may still arrive. Never blocks.
     fn unfollow(&mut self, partition: u32);
 
-    /// Others use more partitions than were reported here: looks now instead of in a while. Never blocks.
+    /// How many partitions there are is wanted now, instead of in a while and only if there are more: `Topics` comes again as
+    /// soon as the log answers. Never blocks.
     fn look(&mut self);
     /// Hands over messages of a partition's state, to be written in this order; never blocks. What of an earlier call
     /// waits still is dropped. Whether they were written is not told: whoever starts next finds out.

@@ -63,6 +63,14 @@ fn a_partition_that_was_followed_before_it_existed_is_read_and_written_when_it_d
 }
 
 #[test]
+fn who_asks_for_the_partitions_is_told_again() {
+    let Some(address) = kafka() else { return };
+    let mut user = User::ready(fresh(&address));
+    user.log.look();
+    assert_eq!(user.until(|_| true), StorageEvent::Topics { partitions: 12, replication: 1 });
+}
+
+#[test]
 fn added_partitions_are_reported() {
     let Some(address) = kafka() else { return };
     let settings = fresh(&address);

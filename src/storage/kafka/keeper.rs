@@ -238,7 +238,7 @@ impl Keeper {
             State::Wrong(problem) => return Ok(Some(problem)),
         }
         let now = (topic.partitions, topic.replication);
-        if self.known != Some(now) {
+        if self.known != Some(now) || mouth.shared.take_asked() {
             self.known = Some(now);
             mouth.shared.topic_is(topic.partitions, topic.replication);
         }

@@ -148,7 +148,7 @@ impl LogStore for KafkaLog {
     }
 
     fn look(&mut self) {
-        self.shared.health.look();
+        self.shared.look();
     }
 
     fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {

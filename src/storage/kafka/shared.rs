@@ -30,6 +30,8 @@ pub(super) struct Shared {
     /// What is to be read. One entry per partition: no queue of wishes.
     pub follows: Mutex<BTreeMap<u32, Follow>>,
     changed: AtomicBool,
+    /// The partitions are to be announced again, whether they are others or not.
+    asked: AtomicBool,
     /// To wake the reader; taken away before its client ends.
     pub reader: Mutex<Option<Queue>>,
 }
@@ -65,6 +67,7 @@ impl Shared {
             round: AtomicU64::new(0),
             follows: Mutex::new(BTreeMap::new()),
             changed: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
     }
@@ -101,6 +104,17 @@ impl Shared {
     /// Whether the reader has something to look at.
     pub(super) fn take_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed) && self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the topic looked at and announced now.
+    pub(super) fn look(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.health.look();
+    }
+
+    /// Whether it is to be announced in any case.
+    pub(super) fn take_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn topic_is(&self, partitions: u32, replication: u32) {
