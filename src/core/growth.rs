@@ -33,6 +33,9 @@ pub struct Growth {
     /// How often the log's partitions were told, and how often they had been when the directory could be reset.
     told: u64,
     told_before: Option<u64>,
+    /// Where buckets of this process will live at the highest, if nothing is left of the directory: that partition and all
+    /// before it will be asked as well, and their silence is witnessed at the same time.
+    presumed: Option<u32>,
 }
 
 impl Growth {
@@ -56,7 +59,12 @@ impl Growth {
     /// Where a bucket lives; `None` until the directory was read.
     pub fn home<H: AsRef<Agent>>(&mut self, homes: &BTreeMap<u32, H>, id: BucketId) -> Option<u32> {
         self.wanted = true;
-        let home = partition_of(id, self.history.last().copied()?);
+        let Some(count) = self.history.last().copied() else {
+            let presumed = (self.partitions > 0).then(|| partition_of(id, self.partitions));
+            self.presumed = self.presumed.max(presumed);
+            return None;
+        };
+        let home = partition_of(id, count);
         // An agent that is ahead of the directory knows that the bucket has left.
         let left = homes.get(&home).is_some_and(|agent| !agent.as_ref().fold().layout().has(id));
         (!left).then_some(home)
@@ -79,6 +87,8 @@ impl Growth {
         if proposes {
             proposal.push(self.partitions);
         }
+        let stranded = directory.stranded_for().is_some();
+        let presumed = self.presumed.filter(|_| stranded).map_or(0, |highest| highest + 1);
         self.told_before = directory.is_resetting().then(|| self.told_before.unwrap_or(self.told));
         let known_until = directory.valid_until();
         let vouching = homes.iter().any(|(partition, home)| *partition != DIRECTORY && home.as_ref().is_resetting());
@@ -103,7 +113,9 @@ impl Growth {
                 awaited.insert(*partition, from);
             }
         }
-        self.hand_over(homes, awaited)
+        let mut unknown = self.hand_over(homes, awaited);
+        unknown.extend((0..presumed).filter(|partition| !homes.contains_key(partition)));
+        unknown
     }
 
     /// Opens what is drained, and has the rest drained.

@@ -298,3 +298,18 @@ fn a_directory_is_declared_empty_only_with_as_many_partitions_as_the_log_has_the
     assert_eq!(homes[&0].fold().layout(), &Layout::told(&[3], true, 0));
     assert_eq!(homes[&1].fold().layout(), &Layout::told(&[3], true, 1));
 }
+
+#[test]
+fn where_nothing_is_left_of_the_directory_other_partitions_are_asked_at_the_same_time() {
+    let id = (0..).map(BucketId).find(|id| partition_of(*id, 4) == 2).unwrap();
+    for stranded_directory in [true, false] {
+        let (mut homes, mut growth) = stranded(Fold::default());
+        if stranded_directory {
+            homes.get_mut(&DIRECTORY).unwrap().strand();
+        }
+        growth.on_partitions(4);
+        assert_eq!((growth.tick(&mut homes), growth.home(&homes, id)), (BTreeSet::new(), None));
+        let asked = if stranded_directory { BTreeSet::from([2]) } else { BTreeSet::new() };
+        assert_eq!(growth.tick(&mut homes), asked, "partition 1 is followed already");
+    }
+}
