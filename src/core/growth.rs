@@ -11,7 +11,7 @@
 //! Every step is a fact that stays true, so it does not matter who takes it, how often, or how late he reads.
 
 use super::agent::Agent;
-use super::layout::Layout;
+use super::layout::{Layout, PARTITIONS_MAX, STEPS_MAX};
 use super::placement::{partition_of, BucketId};
 use super::units::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,7 @@ pub struct Growth {
 impl Growth {
     /// The log has so many partitions.
     pub fn on_partitions(&mut self, partitions: u32) {
-        self.partitions = partitions;
+        self.partitions = partitions.min(PARTITIONS_MAX);
         self.told += 1;
     }
 
@@ -83,7 +83,10 @@ impl Growth {
             self.reset = directory.fold().was_reset();
         }
         let mut proposal = self.history.clone();
-        let proposes = directory.is_caught_up() && self.wanted && self.partitions > self.in_force();
+        let proposes = directory.is_caught_up()
+            && self.wanted
+            && self.partitions > self.in_force()
+            && self.history.len() < STEPS_MAX;
         if proposes {
             proposal.push(self.partitions);
         }

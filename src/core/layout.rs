@@ -16,6 +16,8 @@ use std::ops::Range;
 
 /// Most counts that a partition sees; growth beyond is ignored by every process alike.
 pub const STEPS_MAX: usize = 64;
+/// Most partitions that are used; more are ignored by every process alike.
+pub const PARTITIONS_MAX: u32 = 65_536;
 
 /// What one partition knows of the log's partitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Layout {
     /// to be.
     pub(super) fn step(&mut self, previous: u32, partitions: u32, any: bool) -> bool {
         let least = if self.steps.is_empty() { previous } else { self.partitions() };
-        if partitions <= least || self.steps.len() >= STEPS_MAX {
+        if partitions <= least || partitions > PARTITIONS_MAX || self.steps.len() >= STEPS_MAX {
             return false;
         }
         if self.steps.is_empty() {
@@ -188,6 +190,12 @@ mod tests {
         let mut layout = Layout::default();
         let taken = (0..1000).filter(|count| layout.step(*count, count + 1, false)).count();
         assert_eq!(taken, STEPS_MAX);
+    }
+
+    #[test]
+    fn more_partitions_than_the_bound_are_ignored() {
+        let mut layout = Layout::default();
+        assert!(!layout.step(PARTITIONS_MAX, PARTITIONS_MAX + 1, true) && layout.step(0, PARTITIONS_MAX, false));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::tests::{Plain, BUCKET, TTL};
 use super::*;
 use crate::core::fold::Shared;
 use crate::core::growth::{Growth, DIRECTORY};
-use crate::core::layout::Layout;
+use crate::core::layout::{Layout, PARTITIONS_MAX, STEPS_MAX};
 use crate::core::placement::partition_of;
 use crate::core::record::{Define, Op, CARRIED_MAX};
 use crate::core::units::SECOND;
@@ -211,6 +211,24 @@ fn a_count_is_told_elsewhere_only_when_the_directory_has_it() {
     growth.tick(&mut homes);
     let told = |partition: u32| homes[&partition].moving.told.steps().to_vec();
     assert_eq!((told(DIRECTORY), told(1)), (vec![2, 3], vec![2]));
+}
+
+#[test]
+fn what_no_partition_takes_any_more_is_not_proposed() {
+    let proposed = |counts: usize, partitions: u32| {
+        let history: Vec<u32> = (1..=counts as u32).collect();
+        let mut directory = Agent::new(Settings::with_ttl(TTL), 6, "test");
+        directory.start_with(NOW, Fold { layout: Layout::told(&history, false, 0), ..Fold::default() });
+        directory.on_caught_up(NOW);
+        let (mut homes, mut growth) = (BTreeMap::from([(DIRECTORY, directory)]), Growth::default());
+        growth.on_partitions(partitions);
+        growth.tick(&mut homes);
+        growth.home(&homes, BucketId(1));
+        growth.tick(&mut homes);
+        homes[&DIRECTORY].moving.told.partitions()
+    };
+    assert_eq!((proposed(STEPS_MAX - 1, 100), proposed(STEPS_MAX, 100)), (100, STEPS_MAX as u32));
+    assert_eq!(proposed(1, u32::MAX), PARTITIONS_MAX);
 }
 
 #[test]
