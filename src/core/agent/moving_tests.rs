@@ -23,8 +23,7 @@ fn numbers(version: u64) -> LimitNumbers {
 
 /// Partition 0 after all that it closed was given back, with so many empty buckets and limits.
 fn drained(buckets: usize, limits: u128) -> Fold {
-    let mut fold = Fold::default();
-    fold.layout = Layout::told(&[1, 2], false, 0);
+    let mut fold = Fold { layout: Layout::told(&[1, 2], false, 0), ..Fold::default() };
     fold.limits = (0..limits).map(|limit| (LIMIT + limit, numbers(1))).collect();
     let empty = Shared { limit: LIMIT, pool: Tokens::ZERO, leases: Vec::new() };
     fold.buckets = moving().take(buckets).map(|id| (id, empty.clone())).collect();
