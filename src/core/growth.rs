@@ -100,10 +100,12 @@ impl Growth {
             let agent = home.as_mut();
             let is_directory = *partition == DIRECTORY;
             agent.set_vouching(vouching && is_directory);
-            if !is_directory {
-                agent.vouch(Layout::told(&self.history, self.reset, *partition), known_until);
-            } else if self.told_before.is_some_and(|before| before < self.told) {
-                agent.vouch(Layout::told(&[self.partitions], true, DIRECTORY), Nanos::NEVER);
+            if agent.stranded_for().is_some() {
+                if !is_directory {
+                    agent.vouch(Layout::told(&self.history, self.reset, *partition), known_until);
+                } else if self.told_before.is_some_and(|before| before < self.told) {
+                    agent.vouch(Layout::told(&[self.partitions], true, DIRECTORY), Nanos::NEVER);
+                }
             }
             agent.set_layout(
                 if is_directory { &proposal } else { &self.history },

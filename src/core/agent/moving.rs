@@ -113,8 +113,7 @@ impl Agent {
     pub fn open(&mut self, partition: u32, from: u32, source: &Fold) {
         let layout = self.moving.layout(&self.fold);
         let Some(first) = layout.steps().first().copied() else { return };
-        let done = self.fold.layout().partitions() > 0 && self.fold.layout().is_opened(from);
-        if source.is_drained(first) && !done {
+        if source.is_drained(first) && !layout.is_opened(from) {
             let limits = source.limits().collect();
             let carried = source.moving_to(partition, layout);
             self.outbox.openings.insert(from, Opening { carried, limits, reset: source.was_reset() });
