@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import time
+import traceback
 
 import kinds
 from fleet import boottime
@@ -89,19 +90,28 @@ class Run:
         self.chapter = boottime()
         wrong = []
         self.quiet(3)
+        try:
+            for found in self.each_fault():
+                wrong += found
+                if wrong and not self.options.go_on:
+                    break
+        except Failure as failure:
+            wrong.append(str(failure))
+        except (OSError, RuntimeError):      # the harness itself: what was admitted so far is looked at all the same
+            wrong.append(traceback.format_exc())
+        self.finish_chapter(boottime() - FLUSH_NS)
+        return wrong + self.whole_run()
+
+    def each_fault(self):
+        """Injects one after the other, as long as there is time: what was wrong each time."""
         for number, drawn, draw in draw_plan(self.options.seed, self.options.faults, self.options.together):
             left = 60 * self.options.minutes - self.elapsed()
             if left < min(kinds.KINDS[name].seconds for name in self.options.faults):
                 break
-            if left < max(kind.seconds for kind in drawn):
-                continue
-            wrong += self.inject(number, drawn, draw)
-            if wrong and not self.options.go_on:
-                break
+            if left >= max(kind.seconds for kind in drawn):
+                yield self.inject(number, drawn, draw)
         if not self.options.faults:
             self.quiet(60 * self.options.minutes - self.elapsed())
-        self.finish_chapter(boottime() - FLUSH_NS)
-        return wrong + self.whole_run()
 
     def quiet(self, seconds):
         end = time.monotonic() + seconds
@@ -116,6 +126,7 @@ class Run:
         ticks = {client: dict(client.worker.ticks[-1]["denied_by"]) for client in world.clients if client.worker.ticks}
         world.notes.clear()
         world.network.count()
+        alone, injected = [], start
         steps = {kind.name: kind.inject(world, draw) for kind in drawn}
         line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "to": [],
                 "load": os.getloadavg()[0]}
@@ -138,12 +149,18 @@ class Run:
             healed = boottime()
             back = {watch.limit: watch.back_after(injected) for watch in watches}
             self.recover(watches)
-        except (Failure, AssertionError) as failure:
-            self.write(**line, failure=str(failure))
-            raise Failure(f"fault {number}, {' + '.join(line['kinds'])} on {', '.join(line['to'])}: {failure}") from failure
+        except (Failure, AssertionError, OSError, RuntimeError) as failure:
+            why = str(failure) if isinstance(failure, Failure) else repr(failure)
+            self.write(**line, failure=why)
+            for limit in world.limits:
+                self.excuse(limit, alone, injected)
+            raise Failure(f"fault {number}, {' + '.join(line['kinds'])} on {', '.join(line['to'])}: {why}") from failure
         line["packets"] = dict(zip(("forwarded", "lost", "delayed"), world.network.count()))
         line["healed_ns"], line["notes"] = healed, dict(world.notes)
-        return self.judge(line, watches, back, alone, ticks)
+        wrong = self.judge(line, watches, back, alone, ticks)
+        if world.moved:
+            world.find_partitions()
+        return wrong
 
     def look(self, watches, away=()):
         self.world.look()

@@ -16,6 +16,7 @@ BROKERS = (1, 2, 3)
 BROKER_HOST, CLIENT_HOST, CROWD_HOST = 10, 20, 90      # + the number
 CLAIMS = "rate-limiter-state-claims"
 LOOK_S = 0.05
+FILLED_TRIES = 10             # a few seconds each
 FRESH_NS = 1_500_000_000     # a tick older than this says nothing about now
 START_S = 90                 # processes that do not share by then never will
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -113,6 +114,7 @@ class World:
         self.brokers = list(BROKERS)
         self.network = self.kafka = None
         self.sabotaged = options.sabotage
+        self.moved = False                 # limits may be in other partitions than before
         self.roles = collections.Counter()
 
     def start(self, shape):
@@ -159,16 +161,26 @@ class World:
             for client in others:
                 client.signal(signal.SIGSTOP)
             try:
-                time.sleep(0.3)      # what they sent has arrived
-                before = self.kafka.end_offsets(CLAIMS)
-                time.sleep(max(0.5, self.ttl_s / 3))
-                after = self.kafka.end_offsets(CLAIMS)
+                limit.partition = self.filled_partition(limit)
             finally:
                 for client in others:
                     client.signal(signal.SIGCONT)
-            grown = {partition: after[partition] - (before[partition] or 0) for partition in after}
-            limit.partition = max(grown, key=grown.get)
+        self.moved = False
         time.sleep(1)
+
+    def filled_partition(self, limit):
+        """The one that is filled most, once all partitions say where they end."""
+        for _ in range(FILLED_TRIES):
+            time.sleep(0.3)      # what others sent has arrived
+            before = self.kafka.end_offsets(CLAIMS)
+            time.sleep(max(0.5, self.ttl_s / 3))
+            after = self.kafka.end_offsets(CLAIMS)
+            if None not in [*before.values(), *after.values()] and before.keys() == after.keys():
+                grown = {at: end - before[at] for at, end in after.items()}
+                partition = max(grown, key=grown.get, default=None)
+                if grown.get(partition):
+                    return partition
+        raise Failure(f"which partition {limit.name} is in could not be seen: they ended at {before}, then at {after}")
 
     # Who and where
 

@@ -264,7 +264,10 @@ min.insync.replicas={insync}
         found = {}
         for partition, state in self.metadata([topic])["topics"].get(topic, {}).items():
             leader = state["leader"]
-            found[partition] = wire.end_offset(self.host(leader), self.ports[leader], topic, partition) if leader in self.ports else None
+            try:
+                found[partition] = wire.end_offset(self.host(leader), self.ports[leader], topic, partition) if leader in self.ports else None
+            except OSError:
+                found[partition] = None
         return found
 
     def alive(self):
