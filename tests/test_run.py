@@ -82,3 +82,41 @@ def test_nothing_is_told_of_what_passed():
 def test_a_step_that_failed_without_a_word_is_told_by_its_command():
     tally = run.run_part(part(run.count_cargo, "exit 3"), dict(os.environ))
     assert tally.failures == ["exit code 3: bash -c exit 3"]
+
+
+def everything(monkeypatch, capsys, options, *parts):
+    """How tests/run ends with these parts, and what it prints."""
+    monkeypatch.setattr(run, "parts", lambda: iter(parts))
+    monkeypatch.setattr(sys, "argv", ["run", *options])
+    code = run.main()
+    return code, capsys.readouterr().out
+
+
+def beside(script):
+    return run.Part("slow", "", None, [(run.count_pytest, ["bash", "-c", script], run.ROOT)], beside=True)
+
+
+def test_a_part_that_waits_runs_beside_those_after_it_and_is_counted_and_told_when_all_are_over(monkeypatch, capsys, tmp_path):
+    # Each waits for the other: one after the other they would never end.
+    here, there = tmp_path / "here", tmp_path / "there"
+    meet = "touch {}; until test -e {}; do sleep 0.01; done; echo {}; echo '== 2 passed in 0.1s =='"
+    slow = beside(meet.format(here, there, "slow is over"))
+    quick = run.Part("quick", "", None, [(run.count_pytest, ["bash", "-c", meet.format(there, here, "quick is over")], run.ROOT)])
+    code, out = everything(monkeypatch, capsys, ["--complete"], slow, quick)
+    assert code == 0 and out.splitlines()[-1] == "4 passed, 0 failed, 0 skipped"
+    assert out.index("quick is over") < out.index("slow is over")
+
+
+@pytest.mark.parametrize("script", ["exit 3", "echo '== 1 failed in 0.1s =='; exit 1", "echo fine"])
+def test_a_part_that_fails_beside_others_fails_all(monkeypatch, capsys, script):
+    code, out = everything(monkeypatch, capsys, [], beside(script), part(run.count_pytest, "echo '== 2 passed in 0.1s =='"))
+    assert code == 1 and out.splitlines()[-1] == "2 passed, 1 failed, 0 skipped"
+
+
+def test_a_part_that_may_be_missing_is_a_skip_and_one_that_may_not_a_failure(monkeypatch, capsys):
+    missing = run.Part("gone", "", "no such thing", [], beside=True)
+    there = part(run.count_pytest, "echo '== 2 passed in 0.1s =='")
+    code, out = everything(monkeypatch, capsys, ["--complete", "--allow-skip", "gone"], missing, there)
+    assert code == 0 and out.splitlines()[-1] == "2 passed, 0 failed, 1 skipped"
+    code, out = everything(monkeypatch, capsys, ["--complete"], missing, there)
+    assert code == 1 and out.splitlines()[-1] == "2 passed, 1 failed, 1 skipped"
