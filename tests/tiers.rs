@@ -216,6 +216,113 @@ fn under_concurrency_every_tier_loses_exactly_what_was_granted() {
     assert!(peeked.is_granted());
 }
 
+/// Two tiers for each of several consumers, and one that they share; nothing refills while a test runs. A real clock: with
+/// another one nothing is decided without a lock. A key takes permits beforehand once a bucket's first credit is used up, a
+/// sixteenth of its burst.
+fn hoarding(shared: u64) -> (Runtime, Limiter) {
+    let never = |burst| Limit::token_bucket(1, Nanos::from_secs(3_600 * 24), burst).unwrap();
+    let tiers = [
+        Tier::new("own", never(100_000)).per("who"),
+        Tier::new("shared", never(shared)),
+        Tier { weight: 3, ..Tier::new("weighed", never(300_000)).per("who") },
+    ];
+    // A runtime of its own: one of equal configuration is the same.
+    static ROOM: AtomicU64 = AtomicU64::new(1_000);
+    let mut config = Config::new();
+    config.set("keys.max", &ROOM.fetch_add(1, Ordering::Relaxed).to_string()).unwrap();
+    let runtime = Runtime::open(&config).unwrap();
+    let limiter = runtime.tiered("hoard", &tiers).unwrap();
+    (runtime, limiter)
+}
+
+#[test]
+fn what_a_key_took_beforehand_and_did_not_use_is_there_for_every_other_key() {
+    let (_runtime, limiter) = hoarding(1_600);
+    let [a, b] = ["a", "b"].map(|who| limiter.key(who).unwrap());
+    assert_eq!((0..107).filter(|_| a.try_acquire(1).is_granted()).count(), 107);
+    assert!(b.try_acquire(1_493).is_granted(), "all that is left");
+    assert_eq!([&a, &b].map(|key| key.try_acquire(1).status), [DENIED; 2]);
+}
+
+#[test]
+fn keys_that_take_turns_get_all_that_their_tier_has_and_no_more() {
+    let (_runtime, limiter) = hoarding(1_600);
+    let keys = ["a", "b", "c"].map(|who| limiter.key(who).unwrap());
+    let granted: usize = (0..3_000).filter(|i| keys[i * i / 7 % 3].try_acquire(1).is_granted()).count();
+    assert_eq!(granted, 1_600);
+}
+
+#[test]
+fn what_a_key_took_beforehand_comes_back_when_it_is_released_and_its_id_takes_nothing_more() {
+    let (runtime, limiter) = hoarding(1_600);
+    let [a, b] = [(); 2].map(|()| limiter.key_id_in(&[("who", "a")]).unwrap());
+    assert!([100, 1].iter().all(|permits| runtime::acquire::try_acquire(a, *permits).is_granted()));
+    runtime::release(a).unwrap();
+    // Another key in its place, which takes permits beforehand, too.
+    let c = limiter.key_id_in(&[("who", "c")]).unwrap();
+    assert!([100, 1].iter().all(|permits| runtime::acquire::try_acquire(c, *permits).is_granted()));
+    assert_eq!(runtime::acquire::try_acquire(a, 1).status, ErrorKind::Stale as i32);
+    assert!(runtime::acquire::try_acquire(b, 1_398).is_granted(), "all that is left");
+    assert!([b, c].map(|key| runtime::acquire::try_acquire(key, 1).status) == [DENIED; 2]);
+    assert_eq!(runtime.metrics().permits_granted, 1_600 * 5);
+}
+
+#[test]
+fn remaining_and_the_count_of_granted_permits_are_exact_however_little_was_settled() {
+    let (runtime, limiter) = hoarding(1_600);
+    let key = limiter.key("a").unwrap();
+    for taken in 1..=1_600 {
+        let decision = key.try_acquire(1);
+        assert_eq!((decision.remaining, limiter.tier_name(decision.tier.into())), (1_600 - taken, Some("shared")));
+        assert_eq!(runtime.metrics().permits_granted, taken * 5, "a permit, one of the shared tier, and three");
+    }
+    assert_eq!(key.try_acquire(1).status, DENIED);
+}
+
+#[test]
+fn under_concurrency_keys_are_used_and_released_and_the_shared_tier_gives_exactly_what_it_has() {
+    let (_runtime, limiter) = hoarding(20_000);
+    let granted = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for who in ["a", "b", "a", "c"] {
+            let (limiter, granted) = (&limiter, &granted);
+            scope.spawn(move || {
+                for round in 0..60u64 {
+                    let key = limiter.key(who).unwrap();
+                    for i in 0..200 + round {
+                        if key.try_acquire(1 + i % 2).is_granted() {
+                            granted.fetch_add(1 + i % 2, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let left = drain(&limiter.key("d").unwrap());
+    assert_eq!(granted.into_inner() + left, 20_000);
+}
+
+#[test]
+fn while_another_closes_a_keys_purse_all_the_time_its_tiers_lose_exactly_what_was_granted() {
+    let (runtime, limiter) = hoarding(60_000);
+    let [key, other] = ["a", "b"].map(|who| limiter.key(who).unwrap());
+    let (granted, takers) = (AtomicU64::new(0), AtomicU64::new(3));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let got = (0..25_000).filter(|_| key.try_acquire(1).is_granted()).count() as u64;
+                granted.fetch_add(got, Ordering::Relaxed);
+                takers.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        while takers.load(Ordering::Relaxed) > 0 {
+            other.peek();
+        }
+    });
+    assert_eq!((granted.into_inner(), drain(&other)), (60_000, 0));
+    assert_eq!(runtime.metrics().permits_granted, 60_000 * 5);
+}
+
 #[test]
 fn a_context_decides_at_once_on_the_buckets_that_keys_hold() {
     let (_clock, limiter) = stopped(&seed());

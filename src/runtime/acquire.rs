@@ -2,6 +2,7 @@
 
 use super::decide::{count_refused, decide, enter, judge, Part, Use};
 use super::decision::{self, Basis, Decision};
+use super::path::Path;
 use super::slot::{self, KeyId, CREDIT_MAX};
 use super::{clock, path, validity, wait};
 use crate::core::units::PERMIT;
@@ -46,7 +47,7 @@ pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> 
             return decision::DENIED;
         }
     }
-    give(slowly(&[Part { slot, id, weight: 1 }], permits), out)
+    give(slowly(&[Part { slot, id, weight: 1 }], permits, None), out)
 }
 
 fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
@@ -61,7 +62,7 @@ fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
 fn try_tiers(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     match path::try_acquire(id, permits, out.as_deref_mut()) {
         Some(status) => status,
-        None => give(with_parts(id, |parts| slowly(parts, permits)), out),
+        None => give(with_parts(id, |parts| slowly(parts, permits, path::of(id))), out),
     }
 }
 
@@ -70,10 +71,12 @@ fn with_parts(id: KeyId, act: impl FnOnce(&[Part]) -> Decision) -> Decision {
     path::get(id).map_or_else(Decision::failed, |parts| act(parts.all()))
 }
 
+/// Under the locks. `key`: who asks, if it has a purse.
 #[cold]
 #[inline(never)]
-pub(super) fn slowly(parts: &[Part], permits: u64) -> Decision {
+pub(super) fn slowly(parts: &[Part], permits: u64, key: Option<(&'static Path, KeyId)>) -> Decision {
     let decided = enter(parts, permits, |site| {
+        site.asks(key);
         let decision = decide(site, None, Use::Spend);
         if !decision.is_granted() {
             count_refused(site, decision);

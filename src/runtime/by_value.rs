@@ -47,7 +47,7 @@ pub(super) fn try_acquire_tiers(
             Ok(parts) => parts,
             Err(kind) => return Decision::failed(kind),
         };
-        path::try_parts(parts.all(), permits).unwrap_or_else(|| acquire::slowly(parts.all(), permits))
+        path::try_parts(parts.all(), permits).unwrap_or_else(|| acquire::slowly(parts.all(), permits, None))
     })
 }
 

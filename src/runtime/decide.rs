@@ -2,7 +2,9 @@
 
 use super::decision::{self, Basis, Decision};
 use super::guard;
-use super::slot::{Cold, KeyId, Slot};
+use super::path::Path;
+use super::purse::{Lent, Purse};
+use super::slot::{Cold, KeyId, Slot, CREDIT_MAX};
 use super::waiters::Waiter;
 use super::{clock, validity};
 use crate::core::limit::Outage;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 /// Most tiers of a limiter.
 pub const TIERS_MAX: usize = 8;
+/// For so many decisions under its lock a bucket lends nothing after several keys wanted its credit.
+pub(super) const CONTENTION: u8 = 16;
 /// The least wait that a refusal without a share suggests: about a round trip to the log.
 const ROUND_TRIP: Nanos = Nanos::from_millis(10);
 
@@ -41,6 +45,8 @@ pub(super) struct Site<'a> {
     pub(super) now: Nanos,
     /// The tiers that gave something, a bit for each: not those that let a request pass without.
     pub(super) took: u8,
+    /// The key that asks, if it has a purse.
+    key: Option<(&'static Path, KeyId)>,
 }
 
 /// One of them.
@@ -70,6 +76,39 @@ impl Site<'_> {
         })
     }
 
+    /// The key that asks has a purse, or none. A bucket that took back for it what another purse had lends nothing for a while.
+    pub(super) fn asks(&mut self, key: Option<(&'static Path, KeyId)>) {
+        self.key = key;
+        let other = |recalled: &Purse| !key.is_some_and(|(path, _)| std::ptr::eq(&path.purse, recalled));
+        for at in self.each() {
+            if at.cold.recalled.take().is_some_and(other) {
+                at.cold.contended = CONTENTION;
+            }
+        }
+    }
+
+    /// Lets the hot path spend what is there; what every bucket can lend goes into the purse of the key that asked.
+    fn pay_out(&mut self) {
+        let (mut permits, mut tightest) = (CREDIT_MAX, (0, u64::MAX));
+        for (tier, at) in (0..).zip(self.each()) {
+            let lendable = if at.cold.contended == 0 { at.cold.payable() / at.unit.0 } else { 0 };
+            at.cold.contended = at.cold.contended.saturating_sub(1);
+            permits = permits.min(lendable);
+            let left = at.cold.level().0 / at.unit.0;
+            tightest = if left < tightest.1 { (tier, left) } else { tightest };
+        }
+        // One that ended meanwhile takes back what is in its purse: afterwards nothing may get in.
+        let key = self.key.filter(|(path, id)| permits > 0 && path.is(*id));
+        for at in self.each() {
+            let lent = key.map(|(path, _)| Lent { purse: &path.purse, unit: at.unit.0 });
+            at.cold.pay_out_and_lend(at.slot, permits, lent);
+        }
+        if let Some((path, id)) = key {
+            let validities = self.parts.iter().map(|part| part.slot.validity.load(Ordering::Relaxed));
+            path.purse.fill(id, permits, (tightest.0, tightest.1 - permits), validities);
+        }
+    }
+
     /// The bucket of one tier.
     pub(super) fn at(&mut self, tier: u16) -> Option<At<'_>> {
         self.each().nth(tier.into())
@@ -92,7 +131,7 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
     for at in &*order {
         guards[*at] = Some(parts[*at].slot.cold.lock());
     }
-    let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO, took: 0 };
+    let mut site = Site { parts, guards: &mut guards, permits, now: Nanos::ZERO, took: 0, key: None };
     let alive = site.each().zip(parts).filter(|(at, part)| at.cold.id == part.id).count();
     let Some(first) = site.at(0).filter(|_| alive == parts.len()) else { return Err(ErrorKind::Stale) };
     first.cold.owner.life().check()?;
@@ -105,9 +144,9 @@ pub(super) fn enter<T>(parts: &[Part], permits: u64, act: impl FnOnce(&mut Site<
             at.cold.waiters.forget_abandoned(now);
         }
         let result = act(&mut site);
+        site.pay_out();
         let mut alarm = None;
         for (at, untold) in site.each().zip(&mut untold) {
-            at.cold.pay_out(at.slot);
             // The driver is told once until it has looked.
             let short = at.cold.is_refused || !at.cold.waiters.is_empty();
             if short && !at.slot.flagged.swap(true, Ordering::AcqRel) {

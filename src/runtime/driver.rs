@@ -324,10 +324,10 @@ impl Driver {
             return None;
         }
         let slot = slot::get(index)?;
-        let (bucket, limit, name) = {
+        let (id, bucket, limit, name) = {
             let guard = slot.cold.lock();
             let cold = guard.as_ref()?;
-            (cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
+            (cold.id, cold.bucket_id, cold.limit.clone(), format!("{}/{}", cold.limit.limiter, cold.value))
         };
         let partition = self.growth.home(&self.homes, bucket)?;
         self.know(&limit);
@@ -338,7 +338,8 @@ impl Driver {
         }
         home.agent.add(bucket, &name, limit.limit_id, &limit.configured, BucketRef(index));
         let validity = if limit.outage == Outage::Deny { &home.strict } else { &home.kept };
-        slot.validity.store(validity.index(), Ordering::Release);
+        // It has no share yet: nothing of it is paid out that needs another validity.
+        slot.with(id, |slot, _| slot.validity.store(validity.index(), Ordering::Release));
         self.placed.insert(index, partition);
         Some(partition)
     }

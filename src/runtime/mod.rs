@@ -22,6 +22,7 @@ mod limiter;
 mod link;
 mod pacing;
 mod path;
+mod purse;
 mod reading;
 mod registry;
 mod report;

@@ -1,17 +1,19 @@
 //! Keys of limiters with several tiers: each names one bucket a tier, and a decision takes from all of them or from none.
 //!
-//! The quick way looks at all credits first and then takes them one by one. Where one is gone meanwhile, what was taken is
+//! The quick way takes from the key's [`purse`](super::purse). If that has not enough, it looks at all credits first and then takes
+//! them one by one. Where one is gone meanwhile, what was taken is
 //! given back if its bucket was not settled since, which leaves no trace, and counts as spent otherwise; then the slow
 //! way decides under all locks. So the bound holds either way, and a refusal burns nothing but in a race within a race.
 
 use super::arena::Arena;
 use super::decide::{Part, TIERS_MAX};
 use super::decision::{self, Basis, Decision};
+use super::purse::Purse;
 use super::slot::{self, KeyId, Slot, CREDIT_MAX};
 use super::{clock, validity};
 use crate::core::units::PERMIT;
 use crate::ErrorKind;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Set in the index of a key with several tiers.
 const PATH_BIT: u64 = 1 << 32;
@@ -24,7 +26,7 @@ pub(super) static PATHS: Arena<Path> = Arena::new();
 pub(super) struct Path {
     /// The id, while the key lives; else the last one it had, without its bit.
     id: AtomicU64,
-    tiers: AtomicU8,
+    pub(super) purse: Purse,
     named: [Named; TIERS_MAX],
 }
 
@@ -52,7 +54,7 @@ pub(super) fn create(buckets: &[(KeyId, u64)]) -> Option<KeyId> {
     let index = PATHS.take()?;
     let path = PATHS.get(index)?;
     let id = KeyId::of_path(index, path.id.load(Ordering::Relaxed));
-    path.tiers.store(buckets.len() as u8, Ordering::Relaxed);
+    path.purse.tiers.store(buckets.len() as u8, Ordering::Relaxed);
     for (part, named) in parts.all().iter().zip(&path.named) {
         named.key.store(part.id.0, Ordering::Relaxed);
         named.weight.store(part.weight, Ordering::Relaxed);
@@ -68,8 +70,18 @@ pub(super) fn destroy(id: KeyId) -> Option<Parts> {
     let parts = path.parts(id);
     // Whoever comes second finds it ended.
     path.id.compare_exchange(id.0, id.0 & !PATH_BIT, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+    path.purse.close();
+    // The next key here finds nothing lent to its purse.
+    for part in parts.iter().flat_map(Parts::all).filter(|part| !part.slot.is_of_another_process()) {
+        part.slot.with(part.id, |slot, cold| cold.take_back(slot, &path.purse));
+    }
     PATHS.give_back(id.path()?);
     parts
+}
+
+/// The place of a key with several tiers.
+pub(super) fn of(id: KeyId) -> Option<(&'static Path, KeyId)> {
+    PATHS.get(id.path()?).map(|path| (path, id))
 }
 
 /// The buckets of a key, in the order of the tiers; at least one.
@@ -121,9 +133,12 @@ macro_rules! with_tiers {
 
 /// The quick way, which writes its answer where it is wanted: `None` when it takes locks to decide.
 #[inline]
-pub(super) fn try_acquire(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Option<i32> {
+pub(super) fn try_acquire(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> Option<i32> {
     let path = PATHS.get(id.path()?)?;
-    with_tiers!(path.tiers.load(Ordering::Relaxed), N => take(path.named::<N>(id)?, permits, out))
+    if path.purse.take(id, permits, out.as_deref_mut()) {
+        return Some(decision::OK);
+    }
+    with_tiers!(path.purse.tiers.load(Ordering::Relaxed), N => take(path.named::<N>(id)?, permits, out))
 }
 
 /// The quick way with these buckets.
@@ -135,6 +150,7 @@ pub(super) fn try_parts(parts: &[Part], permits: u64) -> Option<Decision> {
 }
 
 const _: () = assert!(TIERS_MAX == 8);
+const _: () = assert!(size_of::<Path>() == 256);
 
 impl Path {
     /// What the key names, if it lives and has `N` tiers.
@@ -149,7 +165,7 @@ impl Path {
     }
 
     fn parts(&self, id: KeyId) -> Option<Parts> {
-        let tiers = usize::from(self.tiers.load(Ordering::Relaxed)).min(TIERS_MAX);
+        let tiers = usize::from(self.purse.tiers.load(Ordering::Relaxed)).min(TIERS_MAX);
         let mut all = [self.named[0].part()?; TIERS_MAX];
         for (part, named) in all.iter_mut().zip(&self.named).take(tiers) {
             *part = named.part()?;
@@ -159,7 +175,7 @@ impl Path {
 
     /// Whether the key lives: ended while its names were read, they may be another key's.
     #[inline]
-    fn is(&self, id: KeyId) -> bool {
+    pub(super) fn is(&self, id: KeyId) -> bool {
         std::sync::atomic::fence(Ordering::Acquire);
         self.id.load(Ordering::Acquire) == id.0
     }
@@ -268,5 +284,66 @@ impl KeyId {
     fn path(self) -> Option<u32> {
         let index = self.0 & CREDIT_MAX;
         (index & PATH_BIT != 0).then_some(index ^ PATH_BIT).and_then(|index| u32::try_from(index).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::units::Nanos;
+    use crate::runtime::acquire::{peek, slowly, try_acquire as acquire};
+    use crate::runtime::decide::CONTENTION;
+    use crate::{Limit, Limiter, Runtime, Tier};
+
+    /// Two keys that have one of their two tiers in common, in a runtime whose clock is real, and their purses.
+    fn two_keys() -> (Runtime, Limiter, [(KeyId, &'static Purse); 2]) {
+        let runtime = Runtime::local(&crate::Options::default()).unwrap();
+        let limit = Limit::token_bucket(1, Nanos::from_secs(3_600), 160_000).unwrap();
+        let limiter = runtime.tiered("x", &[Tier::new("all", limit), Tier::new("own", limit).per("who")]).unwrap();
+        let keys = ["a", "b"].map(|who| {
+            let key = limiter.key_id(who).unwrap();
+            (key, &of(key).unwrap().0.purse)
+        });
+        // The credit that the common bucket was born with.
+        assert!(acquire(keys[0].0, 10_000).is_granted());
+        (runtime, limiter, keys)
+    }
+
+    #[test]
+    fn a_decision_under_locks_fills_the_purse_and_the_next_ones_take_from_it_alone() {
+        let (_runtime, _limiter, [(a, purse), _]) = two_keys();
+        assert!(acquire(a, 1).is_granted());
+        let filled = purse.left();
+        assert!(acquire(a, 7).is_granted());
+        assert_eq!((filled, purse.left()), (10_000, 9_993), "a sixteenth of the burst");
+    }
+
+    #[test]
+    fn where_keys_take_turns_each_takes_from_the_buckets_until_they_cease_for_a_while() {
+        let (_runtime, _limiter, [(a, its), (b, other)]) = two_keys();
+        assert!(acquire(a, 1).is_granted() && acquire(b, 1).is_granted());
+        assert!((0..300).all(|_| acquire(a, 100).is_granted() && acquire(b, 100).is_granted()));
+        assert!(!its.take(a, 1, None) && !other.take(b, 1, None));
+        (0..CONTENTION).for_each(|_| assert!(peek(a).is_granted()));
+        assert!((0..200).all(|_| acquire(a, 100).is_granted()));
+        assert!(its.take(a, 1, None));
+    }
+
+    #[test]
+    fn a_key_that_is_released_gives_its_buckets_back_what_it_took_beforehand_and_is_filled_by_nobody_who_comes_late() {
+        let (_runtime, limiter, [(a, purse), _]) = two_keys();
+        let _other_handle = limiter.key("a").unwrap();
+        assert!(acquire(a, 1).is_granted());
+        let parts = path_parts(a);
+        crate::runtime::release(a).unwrap();
+        assert!(!purse.take(a, 1, None));
+        let credits = parts.iter().map(|part| part.slot.credit.load(Ordering::Relaxed) & CREDIT_MAX);
+        assert_eq!(credits.collect::<Vec<_>>(), [10_000 * PERMIT; 2]);
+        assert!((0..2).all(|_| slowly(&parts, 1, of(a)).is_granted()));
+        assert!(!purse.take(a, 1, None));
+    }
+
+    fn path_parts(id: KeyId) -> Vec<Part> {
+        get(id).map(|parts| parts.all().to_vec()).unwrap_or_default()
     }
 }

@@ -4,8 +4,8 @@
 //! that is out of date is found out and can do no harm.
 //!
 //! Two layers: `credit` is what may be taken with one atomic step; `cold`, behind a lock of its own, holds the bucket
-//! that the credit was paid out from. What was spent is the difference, counted when the bucket is settled next
-//! ([`Cold::settle`]). Taking credit looks at no clock for the refill: a bucket that was settled earlier holds
+//! that the credit was paid out from; a part of it may be in the [`purse`](super::purse) of a key. What was spent is the
+//! difference, counted when the bucket is settled next ([`Cold::settle`]). Taking credit looks at no clock for the refill: a bucket that was settled earlier holds
 //! less than the truth, never more.
 
 use crate::core::enforcement::{Edge, Guard};
@@ -18,6 +18,7 @@ use crate::runtime::arena::Arena;
 use crate::runtime::decide::{as_if_alone, Use};
 use crate::runtime::inner::Inner;
 use crate::runtime::limit_of::LimitOf;
+use crate::runtime::purse::{Lent, Purse};
 use crate::runtime::validity;
 use crate::runtime::waiters::Waiters;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -72,7 +73,7 @@ pub(super) struct Slot {
     pub(super) dry_until: AtomicU64,
     /// Permits refused without settling.
     pub(super) refused: AtomicU64,
-    /// What the bucket holds beyond the credit, for people.
+    /// What the bucket held beyond what was paid out, for people.
     pub(super) beyond: AtomicU64,
     /// How often the credit was taken back: what was taken before cannot be put back into it.
     pub(super) settlements: AtomicU32,
@@ -93,8 +94,13 @@ pub(super) struct Cold {
     pub(super) meter: Meter,
     /// What the limit's enforcement remembers, if it remembers anything.
     pub(super) guard: Option<Box<Guard>>,
-    /// The credit as last paid out.
+    /// The credit as last paid out, and what of it went into a key's purse.
     paid_out: u64,
+    lent: Option<Lent>,
+    /// The purse that had something left when it was closed last.
+    pub(super) recalled: Option<&'static Purse>,
+    /// For so many more decisions under the lock nothing is lent: several keys want it.
+    pub(super) contended: u8,
     pub(super) share: Share,
     pub(super) waiters: Waiters,
     /// Permits granted and refused so far, as of the last settlement.
@@ -149,6 +155,9 @@ pub(super) fn create(
         meter,
         guard: Guard::remembers(&limit.enforcement).then(|| Box::new(Guard::new(&limit.enforcement))),
         paid_out: 0,
+        lent: None,
+        recalled: None,
+        contended: 0,
         share: if local { Share { rate: limit.rate(), burst: limit.burst() } } else { Share::NONE },
         waiters: Waiters::default(),
         granted: 0,
@@ -197,6 +206,15 @@ pub(super) fn destroy(index: u32) -> Option<Meter> {
     Some(cold.meter)
 }
 
+/// Somebody else was quicker: leaves the word to them for a moment, so that they take several times while their processor
+/// has it, instead of once each time that it went back and forth. Source: Anderson, "The performance of spin lock
+/// alternatives for shared-memory multiprocessors" (1990).
+#[cold]
+pub(super) fn back_off(word: &AtomicU64) -> u64 {
+    (0..BACK_OFF).for_each(|_| std::hint::spin_loop());
+    word.load(Ordering::Acquire)
+}
+
 impl Slot {
     /// The id of the next key here.
     fn next_id(&self, index: u32) -> KeyId {
@@ -216,18 +234,9 @@ impl Slot {
             }
             match self.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(have - cost),
-                Err(_) => word = self.back_off(),
+                Err(_) => word = back_off(&self.credit),
             }
         }
-    }
-
-    /// Somebody else was quicker: leaves the word to them for a moment, so that they take several times while their processor
-    /// has it, instead of once each time that it went back and forth. Source: Anderson, "The performance of spin lock
-    /// alternatives for shared-memory multiprocessors" (1990).
-    #[cold]
-    fn back_off(&self) -> u64 {
-        (0..BACK_OFF).for_each(|_| std::hint::spin_loop());
-        self.credit.load(Ordering::Acquire)
     }
 
     /// The tick before which not even one permit comes, if it is known and still ahead at the tick `now`, and the driver
@@ -306,7 +315,7 @@ impl Cold {
     pub(super) fn settle(&mut self, slot: &Slot, now: Nanos) {
         slot.settlements.fetch_add(1, Ordering::AcqRel);
         let left = slot.credit.swap(self.id.tag(), Ordering::AcqRel) & CREDIT_MAX;
-        let spent = Tokens(self.paid_out - left);
+        let spent = Tokens(self.paid_out - left - self.recall());
         self.paid_out = 0;
         self.meter.settle(now, spent);
         self.count_spent(spent);
@@ -316,13 +325,45 @@ impl Cold {
         }
     }
 
-    /// Lets the hot path spend what is there, unless somebody waits for it in front of others or each grant matters.
-    pub(super) fn pay_out(&mut self, slot: &Slot) {
+    /// Takes back what is in a purse.
+    fn recall(&mut self) -> u64 {
+        let Some(Lent { purse, unit }) = self.lent.take() else { return 0 };
+        let left = purse.close();
+        self.recalled = (left > 0).then_some(purse);
+        left * unit
+    }
+
+    /// Puts what is in a purse back into the credit: its key ends.
+    pub(super) fn take_back(&mut self, slot: &Slot, purse: &Purse) {
+        if self.lent.is_some_and(|lent| std::ptr::eq(lent.purse, purse)) {
+            slot.credit.fetch_add(self.recall(), Ordering::AcqRel);
+        }
+    }
+
+    /// What the hot path may spend of the settled bucket: nothing if somebody waits for it in front of others or each grant
+    /// matters.
+    pub(super) fn payable(&self) -> u64 {
         let looks = self.guard.as_ref().is_some_and(|guard| guard.must_look());
-        let credit = if self.waiters.is_empty() && !looks { self.meter.credit().0.min(CREDIT_MAX) } else { 0 };
+        if self.waiters.is_empty() && !looks {
+            self.meter.credit().0.min(CREDIT_MAX)
+        } else {
+            0
+        }
+    }
+
+    /// Lets the hot path spend what is there.
+    pub(super) fn pay_out(&mut self, slot: &Slot) {
+        self.pay_out_and_lend(slot, 0, None);
+    }
+
+    /// The same; so many permits of it go into a purse, which is filled afterwards.
+    pub(super) fn pay_out_and_lend(&mut self, slot: &Slot, permits: u64, lent: Option<Lent>) {
+        let credit = self.payable();
         self.paid_out = credit;
+        self.lent = lent;
         slot.beyond.store((self.level().0 - credit).min(CREDIT_MAX), Ordering::Relaxed);
-        slot.credit.store(self.id.tag() | credit, Ordering::Release);
+        let own = credit - lent.map_or(0, |lent| permits * lent.unit);
+        slot.credit.store(self.id.tag() | own, Ordering::Release);
     }
 
     /// Takes `amount` out of the settled bucket.
@@ -404,7 +445,8 @@ impl Cold {
 
     /// What was spent since the last settlement.
     pub(super) fn unsettled(&self, slot: &Slot) -> Tokens {
-        Tokens(self.paid_out.saturating_sub(slot.credit.load(Ordering::Acquire) & CREDIT_MAX))
+        let lent = self.lent.map_or(0, |lent| lent.purse.left() * lent.unit);
+        Tokens(self.paid_out.saturating_sub((slot.credit.load(Ordering::Acquire) & CREDIT_MAX) + lent))
     }
 
     /// What is left, as of the last settlement.

@@ -96,6 +96,7 @@ pub fn reserve(id: KeyId, permits: u64, max_wait: Duration) -> (Decision, Ticket
     }
     let max_wait = clock::nanos(max_wait);
     let entered = with_site(&key, permits, |site| {
+        site.asks(path::of(id));
         let decision = decide(site, None, Use::Hold);
         let max_wait = wait::max_wait(site).map_or(max_wait, |longest| longest.min(max_wait));
         if decision.is_granted() {
