@@ -85,7 +85,9 @@ class Client:
         self.worker = None
 
     def signal(self, what):
-        self.worker.signal(what)
+        """Nothing, if another fault has killed it."""
+        if self.worker:
+            self.worker.signal(what)
 
     def count_events(self, name):
         return sum(event["event"] == name for event in list(self.worker.events.queue))
