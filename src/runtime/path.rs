@@ -293,7 +293,9 @@ mod tests {
     use crate::core::units::Nanos;
     use crate::runtime::acquire::{peek, slowly, try_acquire as acquire};
     use crate::runtime::decide::CONTENTION;
+    use crate::runtime::tickets;
     use crate::{Limit, Limiter, Runtime, Tier};
+    use std::time::Duration;
 
     /// Two keys that have one of their two tiers in common, in a runtime whose clock is real, and their purses.
     fn two_keys() -> (Runtime, Limiter, [(KeyId, &'static Purse); 2]) {
@@ -341,6 +343,14 @@ mod tests {
         assert_eq!(credits.collect::<Vec<_>>(), [10_000 * PERMIT; 2]);
         assert!((0..2).all(|_| slowly(&parts, 1, of(a)).is_granted()));
         assert!(!purse.take(a, 1, None));
+    }
+
+    #[test]
+    fn a_key_that_reserves_wants_the_common_bucket_too() {
+        let (_runtime, _limiter, [(a, purse), (b, _)]) = two_keys();
+        assert!(acquire(a, 1).is_granted() && purse.take(a, 1, None));
+        assert!(tickets::reserve(b, 1, Duration::ZERO).0.is_granted());
+        assert!(acquire(a, 1).is_granted() && !purse.take(a, 1, None));
     }
 
     fn path_parts(id: KeyId) -> Vec<Part> {

@@ -97,7 +97,7 @@ pub(super) struct Cold {
     /// The credit as last paid out, and what of it went into a key's purse.
     paid_out: u64,
     lent: Option<Lent>,
-    /// The purse that had something left when it was closed last.
+    /// The purse that it took its part back from last.
     pub(super) recalled: Option<&'static Purse>,
     /// For so many more decisions under the lock nothing is lent: several keys want it.
     pub(super) contended: u8,
@@ -329,7 +329,7 @@ impl Cold {
     fn recall(&mut self) -> u64 {
         let Some(Lent { purse, unit }) = self.lent.take() else { return 0 };
         let left = purse.close();
-        self.recalled = (left > 0).then_some(purse);
+        self.recalled = Some(purse);
         left * unit
     }
 
