@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 import types
@@ -28,6 +29,8 @@ chaos, report = program("chaos"), program("chaos_report")
 import measure  # noqa: E402
 import plan  # noqa: E402
 import run  # noqa: E402
+import world  # noqa: E402
+import faults_topic  # noqa: E402
 
 SECOND, LIMIT = measure.NS, {"permits": 10, "period_ms": 1000, "burst": 5}
 # Started with real brokers, and over in a minute.
@@ -121,6 +124,23 @@ def test_faults_come_together_as_often_as_asked_and_only_where_they_fit():
         assert all(one.subject in other.beside for one in kinds for other in kinds if one is not other)
     assert len(several(0.8)) > 2 * len(several(0.15)) > 0
     assert not any(kind.name in ("crowd", "outage", "rolling-restart") for kinds in several(0.8) for kind in kinds)
+
+
+def test_faults_that_come_together_are_about_clients_of_their_own_and_some_of_each_limit_are_left():
+    made = world.World(types.SimpleNamespace(ttl_ms=4000, sabotage=None), "")
+    made.limits = [types.SimpleNamespace(clients=[f"{name}-{n}" for n in range(count)]) for name, count in (("a", 8), ("b", 4))]
+    for seed in range(200):
+        made.chosen.clear()
+        drawn = [made.draw_clients(random.Random(f"{seed} {n}"), 3) for n in range(3)]
+        together = sum(drawn, [])
+        assert len(set(together)) == len(together) and all(drawn)
+        assert all(len({client[0] for client in clients}) == 1 and len(clients) <= 3 for clients in drawn)
+
+
+def test_what_had_nothing_to_do_is_not_counted():
+    full = types.SimpleNamespace(metadata=lambda _: {"topics": {faults_topic.CLAIMS: dict.fromkeys(range(faults_topic.PARTITIONS_MAX))}})
+    hold, = faults_topic.add_partitions(types.SimpleNamespace(kafka=full), random.Random(1))
+    assert not hold.happened
 
 
 def test_the_full_bucket_of_the_plot_is_the_limits():

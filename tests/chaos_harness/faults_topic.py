@@ -9,7 +9,7 @@ from kinds import Hold, kind
 
 TOPIC = "rate-limiter-state"
 CLAIMS = f"{TOPIC}-claims"
-PARTITIONS_MAX = 60
+PARTITIONS_MAX = 200
 # The topics are looked at every 30 s.
 NOTICED_S = 35
 # How long, and how often, a partition's leader is asked: it may be stopped, or wait for a follower that is, until that is no
@@ -39,9 +39,9 @@ def added(world, wanted):
 def add_partitions(world, draw):
     kafka = world.kafka
     has = len(kafka.metadata([CLAIMS])["topics"][CLAIMS])
-    wanted = has + draw.randrange(4, 13)
+    wanted = has + draw.randrange(1, 4)
     if wanted > PARTITIONS_MAX:
-        yield Hold(0, to=[TOPIC], note=f"{has} partitions are enough")
+        yield Hold(0, to=[TOPIC], note=f"{has} partitions are enough", happened=False)
         return
     note, until = f"{has} to {wanted} partitions", time.monotonic() + LEADER_S
     # Another fault may have stopped or cut off who has to do it.

@@ -21,6 +21,7 @@ class Hold:
     away: list = field(default_factory=list)     # clients that cannot take part: the others are looked at
     alone: list = field(default_factory=list)    # clients that are cut off while others are not: keep_share lets them go on
     note: str = ""
+    happened: bool = True                        # False: there was nothing to do, and nothing to count
 
 
 @dataclass

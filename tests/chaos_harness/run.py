@@ -126,6 +126,7 @@ class Run:
         ticks = {client: dict(client.worker.ticks[-1]["denied_by"]) for client in world.clients if client.worker.ticks}
         world.notes.clear()
         world.network.count()
+        world.chosen.clear()
         alone, injected = [], start
         steps = {kind.name: kind.inject(world, draw) for kind in drawn}
         line = {"event": "fault", "number": number, "kinds": [kind.name for kind in drawn], "start_ns": start, "to": [],
@@ -134,7 +135,7 @@ class Run:
             holds = {name: next(step) for name, step in steps.items()}
             injected = boottime()
             alone = [client for hold in holds.values() for client in hold.alone]
-            line.update(injected_ns=injected, to=[str(one) for hold in holds.values() for one in hold.to],
+            line.update(injected_ns=injected, kinds=[name for name, hold in holds.items() if hold.happened], to=[str(one) for hold in holds.values() for one in hold.to],
                         note=", ".join(hold.note for hold in holds.values() if hold.note))
             due = {name: time.monotonic() + hold.seconds for name, hold in holds.items()}
             while holds:
@@ -200,8 +201,9 @@ class Run:
                 wrong.append(f"fault {line['number']} ({' + '.join(line['kinds'])} on {', '.join(line['to'])}): {found['excess']:g} permits "
                              f"too many of {limit.name}, policy {limit.policy}")
             line["limits"][limit.name] = found
-        self.write(**line)
-        self.faults.append(line)
+        if line["kinds"]:
+            self.write(**line)
+            self.faults.append(line)
         figures = "; ".join(
             f"{name}: excess {found['excess']:g}" + (f" (kept alone: {len(found['kept_alone'])} processes, on top {found['excess_with_kept']:g})" if found["kept_alone"] else "")
             + f", use {found['use_during']:.2f}/{found['use_after']:.2f}"

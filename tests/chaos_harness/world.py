@@ -116,6 +116,7 @@ class World:
         self.brokers = list(BROKERS)
         self.network = self.kafka = None
         self.sabotaged = options.sabotage
+        self.chosen = set()                # clients that a fault of this injection is about
         self.moved = False                 # limits may be in other partitions than before
         self.roles = collections.Counter()
 
@@ -198,10 +199,13 @@ class World:
         return BROKER_HOST + broker
 
     def draw_clients(self, draw, count):
-        """Of one limit, so that some are left of each; of either if there are several."""
-        limit = draw.choice(self.limits)
-        count = min(count, len(limit.clients) - 1)
-        return draw.sample(limit.clients, count)
+        """Of one limit, of which some are left. None that another fault of this injection has:
+        what is stopped cannot do what the other one waits for."""
+        free = [[client for client in limit.clients if client not in self.chosen] for limit in self.limits]
+        limit, clients = draw.choice([each for each in zip(self.limits, free) if each[1]])
+        drawn = draw.sample(clients, min(count, len(limit.clients) - 1, len(clients)))
+        self.chosen.update(drawn)
+        return drawn
 
     def leaders(self):
         return {limit.name: self.kafka.leader(CLAIMS, limit.partition) for limit in self.limits}
