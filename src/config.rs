@@ -259,8 +259,8 @@ fn is_secret(name: &str) -> bool {
 
 fn host_name() -> String {
     let mut buffer = [0u8; 256];
-    // SAFETY: the buffer is valid for its length, and one byte stays for the terminator.
-    let failed = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) } != 0;
+    // Miri has no host. SAFETY: the buffer is valid for its length, and one byte stays for the terminator.
+    let failed = cfg!(miri) || unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) } != 0;
     let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
     if failed {
         String::from("unknown-host")
