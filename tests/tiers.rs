@@ -321,7 +321,8 @@ fn while_another_closes_a_keys_purse_all_the_time_its_tiers_lose_exactly_what_wa
         }
     });
     assert_eq!((granted.into_inner(), drain(&other)), (MANY, 0));
-    assert_eq!(runtime.metrics().permits_granted, MANY * 5);
+    // One that found the last permit gone may have burnt what it took before, if that was settled meanwhile: a few, at the end.
+    assert!((MANY * 5..=MANY * 5 + 30).contains(&runtime.metrics().permits_granted));
 }
 
 #[test]

@@ -247,20 +247,26 @@ impl Slot {
         (now < dry && self.flagged.load(Ordering::Relaxed)).then_some(dry)
     }
 
-    /// The credit was gone between a look and a step: lets what the bucket has beyond be paid out, and takes `cost` of that.
+    /// The credit was gone between a look and a step: takes `cost` of what the bucket has beyond, under its lock, so that nobody
+    /// is quicker again.
     #[cold]
     #[inline(never)]
     pub(super) fn take_more(&'static self, id: KeyId, cost: u64) -> bool {
-        let paid_out = self.with(id, |slot, cold| {
+        let taken = self.with(id, |slot, cold| {
             let now = cold.owner.clock().now();
             // What a share mints once it is not valid any more is nobody's: the time may be another since it was looked at.
-            let is_valid = now < validity::get(slot.validity.load(Ordering::Relaxed)).until();
-            if is_valid {
-                cold.settled(slot, now, |_| ());
+            if now >= validity::get(slot.validity.load(Ordering::Relaxed)).until() {
+                return false;
             }
-            is_valid
+            cold.settled(slot, now, |cold| {
+                let enough = cold.payable() > 0 && cold.level() >= Tokens(cost);
+                if enough {
+                    cold.take(Tokens(cost), Use::Spend);
+                }
+                enough
+            })
         });
-        paid_out == Some(true) && self.take_credit(id.tag(), cost).is_ok()
+        taken == Some(true)
     }
 
     /// What was foreseen, that nothing comes before some tick, does not hold any more.
