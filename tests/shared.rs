@@ -210,6 +210,7 @@ fn two_deployments_with_different_numbers_follow_the_log_and_the_one_that_came_l
     );
     assert_eq!(other.status().unwrap().burst.whole(), 2_000);
     until("who came first has nothing to say of it", || first.health().message == "shares are renewed");
+    assert_eq!(first.health().state, HealthState::Ok);
     drop(other);
     until("who does not use it has nothing to say of it", || second.health().state == HealthState::Ok);
 }

@@ -90,15 +90,20 @@ impl Site<'_> {
     /// Lets the hot path spend what is there; what every bucket can lend goes into the purse of the key that asked.
     fn pay_out(&mut self) {
         let (mut permits, mut tightest) = (CREDIT_MAX, (0, u64::MAX));
+        // One that ended meanwhile takes back what is in its purse: afterwards nothing may get in.
+        let key = self.key.filter(|(path, id)| path.is(*id));
         for (tier, at) in (0..).zip(self.each()) {
-            let lendable = if at.cold.contended == 0 { at.cold.payable() / at.unit.0 } else { 0 };
+            let lends = at.cold.contended == 0;
             at.cold.contended = at.cold.contended.saturating_sub(1);
+            if key.is_none() {
+                continue;
+            }
+            let lendable = if lends { at.cold.payable() / at.unit.0 } else { 0 };
             permits = permits.min(lendable);
             let left = at.cold.level().0 / at.unit.0;
             tightest = if left < tightest.1 { (tier, left) } else { tightest };
         }
-        // One that ended meanwhile takes back what is in its purse: afterwards nothing may get in.
-        let key = self.key.filter(|(path, id)| permits > 0 && path.is(*id));
+        let key = key.filter(|_| permits > 0);
         for at in self.each() {
             let lent = key.map(|(path, _)| Lent { purse: &path.purse, unit: at.unit.0 });
             at.cold.pay_out_and_lend(at.slot, permits, lent);

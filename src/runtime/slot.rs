@@ -5,8 +5,8 @@
 //!
 //! Two layers: `credit` is what may be taken with one atomic step; `cold`, behind a lock of its own, holds the bucket
 //! that the credit was paid out from; a part of it may be in the [`purse`](super::purse) of a key. What was spent is the
-//! difference, counted when the bucket is settled next ([`Cold::settle`]). Taking credit looks at no clock for the refill: a bucket that was settled earlier holds
-//! less than the truth, never more.
+//! difference, counted when the bucket is settled next ([`Cold::settle`]). Taking credit looks at no clock for the refill: a
+//! bucket that was settled earlier holds less than the truth, never more.
 
 use crate::core::enforcement::{Edge, Guard};
 use crate::core::meter::{Meter, Stamp};

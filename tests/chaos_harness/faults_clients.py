@@ -61,8 +61,7 @@ def stop_in_pulses(world, draw):
 @kind("fork-client", "a client forks, and its child asks for permits", 6, "the child is refused, nothing changes")
 def fork_client(world, draw):
     able = [client for client in world.clients if client.language in ("c", "python") and client not in world.chosen]
-    victims = draw.sample(able, min(2, len(able)))
-    world.chosen.update(victims)
+    victims = world.choose(draw, able, 2)
     seen = {client: client.count_events("fork") for client in victims}
     for client in victims:
         client.signal(signal.SIGUSR1)

@@ -203,7 +203,11 @@ class World:
         what is stopped cannot do what the other one waits for."""
         free = [[client for client in limit.clients if client not in self.chosen] for limit in self.limits]
         limit, clients = draw.choice([each for each in zip(self.limits, free) if each[1]])
-        drawn = draw.sample(clients, min(count, len(limit.clients) - 1, len(clients)))
+        return self.choose(draw, clients, min(count, len(limit.clients) - 1))
+
+    def choose(self, draw, clients, count):
+        """Of these, for the fault that asks alone."""
+        drawn = draw.sample(clients, min(count, len(clients)))
         self.chosen.update(drawn)
         return drawn
 
