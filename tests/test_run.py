@@ -74,6 +74,15 @@ def test_what_failed_is_told_again_at_the_end(counter, line, summary):
     assert tally["failed"] == 1 and tally.failures == [line.strip()]
 
 
+def test_what_failed_of_real_tests_is_told_with_the_assertion(tmp_path):
+    name = "test_with_a_name_as_long_as_those_of_the_fleets_are_so_that_a_narrow_terminal_would_hide_why_it_failed"
+    (tmp_path / "test_it.py").write_text(f"def {name}():\n    assert 1 == 2\ndef test_other():\n    pass\n")
+    step = (run.count_pytest, run.pytest("--rootdir", str(tmp_path), str(tmp_path)), str(tmp_path))
+    tally = run.run_part(run.Part("x", "", None, [step]), run.environment())
+    assert dict(tally) == {"passed": 1, "failed": 1, "skipped": 0}
+    assert tally.failures == [f"FAILED test_it.py::{name} - assert 1 == 2"]
+
+
 def test_nothing_is_told_of_what_passed():
     script = "echo 'test a_line_with_FAILED_in_its_name ... ok'; echo 'test result: ok. 1 passed; 0 failed; 0 ignored'"
     assert run.run_part(part(run.count_cargo, script), dict(os.environ)).failures == []
