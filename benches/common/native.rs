@@ -20,6 +20,11 @@ type LimiterCreate =
 type LimiterCreateTiers =
     unsafe extern "C" fn(Runtime, *const c_char, usize, *const Tier, u32, *mut Limiter, *mut *mut c_void) -> i32;
 
+/// What a runtime is opened with: names and values of properties.
+pub type Properties<'a> = &'a [(&'a str, &'a str)];
+/// Limits of this process alone, with room for all keys of all cases.
+const LOCAL: Properties<'static> = &[("storage", "memory"), ("keys.max", "4000000")];
+
 /// `tidegate_limiter_t *`, which any thread may use.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -121,11 +126,17 @@ unsafe fn find<F: Copy>(handle: *mut c_void, name: &CStr) -> F {
 impl Library {
     /// A local limiter.
     pub fn limiter(&self, name: &str, limit: peers::Limit) -> Limiter {
+        self.limiter_with(LOCAL, name, limit)
+    }
+
+    /// A limiter of a runtime with these properties.
+    pub fn limiter_with(&self, properties: Properties<'_>, name: &str, limit: peers::Limit) -> Limiter {
         let (limit, mut limiter) = (Limit::new(limit), Limiter(null_mut()));
         // SAFETY: the functions have these types in include/tidegate.h, and the pointers are valid for the calls.
         unsafe {
             let make: LimiterCreate = find(self.handle as *mut c_void, c"tidegate_limiter_create");
-            let made = make(self.runtime(), name.as_ptr().cast(), name.len(), &limit, &mut limiter, null_mut());
+            let made =
+                make(self.runtime(properties), name.as_ptr().cast(), name.len(), &limit, &mut limiter, null_mut());
             assert_eq!(made, 0, "{name}");
         }
         limiter
@@ -150,14 +161,14 @@ impl Library {
         unsafe {
             let make: LimiterCreateTiers = find(self.handle as *mut c_void, c"tidegate_limiter_create_tiers");
             let (text, count) = (name.as_ptr().cast(), tiers.len() as u32);
-            let made = make(self.runtime(), text, name.len(), tiers.as_ptr(), count, &mut limiter, null_mut());
+            let made = make(self.runtime(LOCAL), text, name.len(), tiers.as_ptr(), count, &mut limiter, null_mut());
             assert_eq!(made, 0, "{name}");
         }
         limiter
     }
 
-    /// A runtime with room for all keys of all cases. Equal configurations share one.
-    fn runtime(&self) -> Runtime {
+    /// Equal configurations share one.
+    fn runtime(&self, properties: Properties<'_>) -> Runtime {
         let handle = self.handle as *mut c_void;
         let mut runtime = null_mut();
         // SAFETY: the functions have these types in include/tidegate.h, and the pointers are valid for the calls.
@@ -166,7 +177,7 @@ impl Library {
             let set: ConfigSet = find(handle, c"tidegate_config_set");
             let open: RuntimeOpen = find(handle, c"tidegate_runtime_open");
             let config = create();
-            for (name, value) in [("storage", "memory"), ("keys.max", "4000000")] {
+            for (name, value) in properties {
                 let set = set(config, name.as_ptr().cast(), name.len(), value.as_ptr().cast(), value.len(), null_mut());
                 assert_eq!(set, 0, "{name}");
             }
@@ -188,9 +199,16 @@ impl Library {
 /// One permit by id.
 #[inline]
 pub fn by_id(try_acquire: KeyTryAcquire, key: u64) -> bool {
+    decide(try_acquire, key).is_granted()
+}
+
+/// The same, with the whole answer.
+#[inline]
+pub fn decide(try_acquire: KeyTryAcquire, key: u64) -> tidegate::Decision {
     let mut decision = tidegate::Decision::default();
     // SAFETY: the place to write to is valid, and as large as in C.
-    unsafe { try_acquire(key, 1, &mut decision) == 0 }
+    unsafe { try_acquire(key, 1, &mut decision) };
+    decision
 }
 
 /// One permit by the key's text, for which nobody holds an id.

@@ -83,11 +83,12 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
     permits: u64,
     decision_out: *mut tidegate_decision_t,
 ) -> tidegate_status_t {
-    boundary!(TIDEGATE_E_BUG, {
-        // SAFETY: as promised by the caller; both structs have one layout (asserted below).
-        let place = unsafe { decision_out.cast::<Decision>().as_mut() };
-        acquire::try_acquire_into(KeyId(key), permits, place)
-    })
+    // SAFETY: as promised by the caller; both structs have one layout (asserted below).
+    let mut place = unsafe { decision_out.cast::<Decision>().as_mut() };
+    match acquire::quickly(KeyId(key), permits, place.as_deref_mut()) {
+        Some(status) => status,
+        None => boundary!(TIDEGATE_E_BUG, { acquire::at_length(KeyId(key), permits, place) }),
+    }
 }
 
 /// Takes `permits`, waiting for them up to `timeout_ns` behind those who came earlier; with a `timeout_ns` of 0 it is

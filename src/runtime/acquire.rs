@@ -3,7 +3,7 @@
 use super::decide::{count_refused, decide, enter, judge, Part, Use};
 use super::decision::{self, Basis, Decision};
 use super::path::Path;
-use super::slot::{self, KeyId, CREDIT_MAX};
+use super::slot::{self, KeyId, Slot, CREDIT_MAX};
 use super::{clock, path, validity, wait};
 use crate::core::units::PERMIT;
 use std::sync::atomic::Ordering;
@@ -20,34 +20,77 @@ pub fn try_acquire(id: KeyId, permits: u64) -> Decision {
 /// The same for callers that have a place for the answer, or want only its status: an answer that is returned by value
 /// goes through memory twice, which costs as much as the decision.
 #[inline]
-pub fn try_acquire_into(id: KeyId, permits: u64, out: Option<&mut Decision>) -> i32 {
+pub fn try_acquire_into(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
+    match quickly(id, permits, out.as_deref_mut()) {
+        Some(status) => status,
+        None => at_length(id, permits, out),
+    }
+}
+
+/// The answer, if it takes one step and nobody was quicker. It calls nothing and cannot panic: in its caller it needs no
+/// stack, which would cost as much as the rest of it.
+#[inline(always)]
+pub fn quickly(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Option<i32> {
+    once(slot::get(id.index())?, id, permits, out, clock::counted).ok()
+}
+
+/// The answer in any case.
+#[inline(never)]
+pub fn at_length(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     let Some(slot) = slot::get(id.index()) else { return try_tiers(id, permits, out) };
+    loop {
+        match once(slot, id, permits, out.as_deref_mut(), || Some(clock::ticks())) {
+            Ok(status) => return status,
+            Err(Undecided::Raced) => slot.back_off(),
+            Err(Undecided::TakesLocks) => break,
+        }
+    }
+    give(slowly(&[Part { slot, id, weight: 1 }], permits, None), out)
+}
+
+/// Why a single step did not decide.
+enum Undecided {
+    /// Another thread took credit at the same moment.
+    Raced,
+    TakesLocks,
+}
+
+/// One look at the credit, and one step. `ticks` is asked where the time matters; without an answer it takes locks.
+#[inline(always)]
+fn once(
+    slot: &Slot,
+    id: KeyId,
+    permits: u64,
+    out: Option<&mut Decision>,
+    ticks: impl Fn() -> Option<u64>,
+) -> Result<i32, Undecided> {
+    let ticks = || ticks().ok_or(Undecided::TakesLocks);
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
     let until = validity.until_ticks();
     // What is valid for ever needs no clock: most of the cost of a decision. Zero permits and amounts that would overflow
     // are looked at slowly.
-    let mut now = if until == u64::MAX { 0 } else { clock::ticks() };
-    if now < until && permits.wrapping_sub(1) < CREDIT_MAX / PERMIT {
-        let word = match slot.take_credit(id.tag(), permits * PERMIT) {
-            Ok(left) => {
-                if let Some(out) = out {
-                    let left = left + slot.beyond.load(Ordering::Relaxed);
-                    *out = Decision::granted(left / PERMIT, validity.basis());
-                }
-                return decision::OK;
-            }
-            Err(word) => word,
-        };
-        now = if until == u64::MAX { clock::ticks() } else { now };
-        if let (true, true, Some(dry)) = (permits == 1, word & !CREDIT_MAX == id.tag(), slot.dry_after(now)) {
-            slot.refused.fetch_add(1, Ordering::Relaxed);
-            if let Some(out) = out {
-                *out = Decision::no(decision::DENIED, clock::span(dry - now).0, 0, validity.basis());
-            }
-            return decision::DENIED;
-        }
+    let now = if until == u64::MAX { 0 } else { ticks()? };
+    if now >= until || permits.wrapping_sub(1) >= CREDIT_MAX / PERMIT {
+        return Err(Undecided::TakesLocks);
     }
-    give(slowly(&[Part { slot, id, weight: 1 }], permits, None), out)
+    let word = match slot.take_credit_once(id.tag(), permits * PERMIT) {
+        Ok(left) => {
+            if let Some(out) = out {
+                let remaining = (left + slot.beyond.load(Ordering::Relaxed)) / PERMIT;
+                *out = Decision { remaining, basis: validity.basis_number() as u16, ..Decision::default() };
+            }
+            return Ok(decision::OK);
+        }
+        Err(word) => word.ok_or(Undecided::Raced)?,
+    };
+    let now = if until == u64::MAX { ticks()? } else { now };
+    let dry = slot.dry_after(now).filter(|_| permits == 1 && word & !CREDIT_MAX == id.tag());
+    let dry = dry.ok_or(Undecided::TakesLocks)?;
+    slot.refused.fetch_add(1, Ordering::Relaxed);
+    if let Some(out) = out {
+        *out = Decision::no(decision::DENIED, clock::span(dry - now).0, 0, validity.basis());
+    }
+    Ok(decision::DENIED)
 }
 
 fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
@@ -58,7 +101,6 @@ fn give(decision: Decision, out: Option<&mut Decision>) -> i32 {
 }
 
 /// A key that is not one bucket: of several tiers, or none.
-#[inline(never)]
 fn try_tiers(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     match path::try_acquire(id, permits, out.as_deref_mut()) {
         Some(status) => status,

@@ -209,7 +209,7 @@ fn take<const N: usize>(parts: [Part; N], permits: u64, out: Option<&mut Decisio
     for at in 0..N {
         let Part { slot, id, .. } = parts[at];
         settlements[at] = slot.settlements.load(Ordering::Acquire);
-        if slot.take_credit(id.tag(), costs[at]).is_err() && !slot.take_more(id, costs[at]) {
+        if !slot.take_credit(id.tag(), costs[at]) && !slot.take_more(id, costs[at]) {
             give_back(&parts[..at], &costs, &settlements);
             return None;
         }

@@ -223,20 +223,33 @@ impl Slot {
         KeyId::new(index, if generation == 0 { 1 } else { generation })
     }
 
-    /// Takes `cost` out of the credit under the generation `tag`: what is left of it, or the word that does not have it.
+    /// Takes `cost` out of the credit under the generation `tag`, in one step: what is left of it, or the word that does not
+    /// have it; no word if another thread was quicker.
+    #[inline(always)]
+    pub(super) fn take_credit_once(&self, tag: u64, cost: u64) -> Result<u64, Option<u64>> {
+        let word = self.credit.load(Ordering::Acquire);
+        let have = word.wrapping_sub(tag);
+        if have > CREDIT_MAX || have < cost {
+            return Err(Some(word));
+        }
+        let taken = self.credit.compare_exchange(word, word - cost, Ordering::AcqRel, Ordering::Relaxed);
+        taken.map(|_| have - cost).map_err(|_| None)
+    }
+
+    /// The same until nobody is quicker: whether it was there.
     #[inline]
-    pub(super) fn take_credit(&self, tag: u64, cost: u64) -> Result<u64, u64> {
-        let mut word = self.credit.load(Ordering::Acquire);
+    pub(super) fn take_credit(&self, tag: u64, cost: u64) -> bool {
         loop {
-            let have = word.wrapping_sub(tag);
-            if have > CREDIT_MAX || have < cost {
-                return Err(word);
-            }
-            match self.credit.compare_exchange_weak(word, word - cost, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(have - cost),
-                Err(_) => word = back_off(&self.credit),
+            match self.take_credit_once(tag, cost) {
+                Err(None) => self.back_off(),
+                taken => return taken.is_ok(),
             }
         }
+    }
+
+    /// After another thread was quicker.
+    pub(super) fn back_off(&self) {
+        back_off(&self.credit);
     }
 
     /// The tick before which not even one permit comes, if it is known and still ahead at the tick `now`, and the driver
@@ -514,7 +527,7 @@ mod tests {
         let mut now = crate::runtime::clock::boot_time();
         for _ in 0..1_000 {
             now = now.plus(Nanos::from_millis(2));
-            if slot.take_credit(key.tag(), one.0).is_err() {
+            if !slot.take_credit(key.tag(), one.0) {
                 slot.with(key, |slot, cold| cold.settled(slot, now, |cold| assert!(cold.meter.take(one)))).unwrap();
             }
         }
@@ -526,7 +539,7 @@ mod tests {
     fn what_a_bucket_has_beyond_its_credit_is_paid_out_while_it_is_valid_and_not_after() {
         let (_runtime, key, slot) = local_key(1, Nanos::from_secs(3_600), 160);
         let ten = Tokens::permits(10).0;
-        assert!(slot.take_credit(key.tag(), ten).is_ok() && slot.take_credit(key.tag(), ten).is_err());
+        assert!(slot.take_credit(key.tag(), ten) && !slot.take_credit(key.tag(), ten));
         assert!(slot.take_more(key, ten));
         let valid = slot.validity.swap(0, Ordering::Relaxed);
         assert!(!slot.take_more(key, ten));

@@ -10,7 +10,7 @@ import pytest
 
 import wire
 from cluster import Cluster
-from fleet import Fleet, boottime, cannot_be_elsewhere
+from fleet import Fleet, boottime, cannot_be_elsewhere, in_time, twice_if_late
 
 PERMITS, BURST = 1000, 2000
 
@@ -50,15 +50,17 @@ def held(fleet):
 
 
 @pytest.mark.parametrize("count", [2, 8, 32, 64])
+@twice_if_late
 def test_the_limit_holds_over_all_processes_and_is_used(one, count, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         workers = fleet.start(count, pace=4000 // count)
         between = saturated(workers, 10)
         found, use = held(fleet), fleet.use(*between)
         say(capsys, processes=count, excess=found["excess"], use=round(use, 4), uncertainty_ms=found["uncertainty_max_ns"] / 1e6)
-        assert use >= 0.98
+        in_time(use >= 0.98, f"use {use}")
 
 
+@twice_if_late
 def test_one_limit_over_programs_in_four_languages(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST) as fleet:
         workers = [fleet.start(language=language, pace=1000)[0] for language in ("rust", "c", "dotnet", "python", "python")]
@@ -66,9 +68,10 @@ def test_one_limit_over_programs_in_four_languages(one, capsys):
         granted = {f"{worker.language} {worker.number}": worker.last("granted") for worker in workers}
         found, use = held(fleet), fleet.use(*between)
         say(capsys, granted=granted, excess=found["excess"], use=round(use, 4))
-        assert min(granted.values()) > 0.5 * max(granted.values()) and use >= 0.98
+        in_time(min(granted.values()) > 0.5 * max(granted.values()) and use >= 0.98, f"use {use}, {granted}")
 
 
+@twice_if_late
 def test_a_process_alone_gets_the_whole_limit_and_hardly_writes(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
         worker, = fleet.start(pace=2000)
@@ -78,9 +81,11 @@ def test_a_process_alone_gets_the_whole_limit_and_hardly_writes(one, capsys):
         # Hello, first claim, goodbye; and one heartbeat in each third of the time-to-live.
         allowed = 4 + found["seconds"] / 1.0
         say(capsys, use=round(use, 4), records=worker.done["records_sent"], allowed=round(allowed, 1))
-        assert use >= 0.98 and worker.done["records_sent"] <= allowed
+        assert worker.done["records_sent"] <= allowed
+        in_time(use >= 0.98, f"use {use}")
 
 
+@twice_if_late
 def test_a_newcomer_among_saturated_holders_gets_its_part_in_less_than_a_second(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         holders = fleet.start(15, pace=200)
@@ -92,9 +97,11 @@ def test_a_newcomer_among_saturated_holders_gets_its_part_in_less_than_a_second(
         ready = next(event["at"] for event in list(newcomer.events.queue) if event["event"] == "ready")
         say(capsys, first_ms=(first["at"] - ready) / 1e6, fair_ms=(enough["at"] - ready) / 1e6)
         held(fleet)
-        assert enough["at"] - ready < 1_500_000_000, "ticks come every 250 ms, and opening takes some"
+        # Ticks come every 250 ms, and opening takes some.
+        in_time(enough["at"] - ready < 1_500_000_000, f"{(enough['at'] - ready) / 1e6} ms")
 
 
+@twice_if_late
 def test_the_share_of_a_process_killed_on_this_host_returns_at_once(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         workers = fleet.start(3, pace=2000)
@@ -105,9 +112,11 @@ def test_the_share_of_a_process_killed_on_this_host_returns_at_once(one, capsys)
         took = (max(tick["at"] for tick in back) - killed) / 1e9
         found = held(fleet)
         say(capsys, back_after_s=round(took, 2), excess=found["excess"])
-        assert took < 5, "looked at every half second, reported every quarter; the rest is for a busy machine"
+        # Looked at every half second, reported every quarter.
+        in_time(took < 2.5, f"{took} s")
 
 
+@twice_if_late
 def test_a_fleet_that_was_killed_and_starts_again_has_the_whole_limit_at_once_and_no_more(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=15000) as fleet:
         before = fleet.start(4, pace=2000)
@@ -124,10 +133,12 @@ def test_a_fleet_that_was_killed_and_starts_again_has_the_whole_limit_at_once_an
         time.sleep(3)
         found = held(fleet)
         say(capsys, all_have_a_part_after_s=round(took, 2), excess=found["excess"])
-        assert took < 10, "far less than the time-to-live, even where the broker is slow to answer"
+        # Far less than the time-to-live, even where the broker is slow to answer.
+        in_time(took < 10, f"{took} s")
 
 
 @pytest.mark.skipif(cannot_be_elsewhere() is not None, reason=str(cannot_be_elsewhere()))
+@twice_if_late
 def test_the_share_of_a_process_killed_on_another_host_returns_after_its_time_to_live(one, capsys):
     with Fleet(one.bootstrap, PERMITS, BURST, ttl_ms=3000) as fleet:
         workers = fleet.start(1, pace=2000, extra=("elsewhere",)) + fleet.start(2, pace=2000)
@@ -138,7 +149,8 @@ def test_the_share_of_a_process_killed_on_another_host_returns_after_its_time_to
         took = (max(tick["at"] for tick in back) - killed) / 1e9
         found = held(fleet)
         say(capsys, back_after_s=round(took, 2), excess=found["excess"])
-        assert 2 < took < 3 + 2.5
+        assert took > 2, "not before its time-to-live, in which it may spend"
+        in_time(took < 3 + 2.5, f"{took} s")
 
 
 def test_two_deployments_with_different_numbers_follow_the_log_and_health_names_both(one, capsys):
@@ -207,6 +219,7 @@ def test_a_stopped_process_whose_place_in_the_log_is_gone_goes_on_without_excess
 
 
 @pytest.mark.parametrize("log_is_gone", [False, True])
+@twice_if_late
 def test_a_fleet_that_restarts_has_shares_at_once_and_no_fresh_burst(one, capsys, log_is_gone):
     with Fleet(one.bootstrap, PERMITS, 20 * BURST, ttl_ms=15000) as fleet:
         saturated(fleet.start(3, pace=10000), 4)
@@ -220,7 +233,7 @@ def test_a_fleet_that_restarts_has_shares_at_once_and_no_fresh_burst(one, capsys
         found = held(fleet)
         took = max(first["at"] - at for first, at in zip(firsts, ready)) / 1e9
         say(capsys, log_is_gone=log_is_gone, shares_after_s=round(took, 2), excess=found["excess"])
-        assert took < 3
+        in_time(took < 3, f"{took} s")
 
 
 def test_holders_go_on_without_a_refusal_when_the_leading_broker_is_killed(three, capsys):
