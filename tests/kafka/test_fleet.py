@@ -1,6 +1,6 @@
 """One limit over many processes on a real Kafka: the promises of README, each measured at the place of admission.
 
-Every test prints its figures (pytest -s, or on failure); docs/internals/measured.md keeps those of a quiet run.
+Every test prints its figures (pytest -s, or on failure).
 """
 import json
 import signal
