@@ -45,6 +45,11 @@ def test_a_ratio_above_its_goal_is_not_met_and_one_below_it_is(goal):
     assert verdict(data(*rows_of(goal, times * max(0, goal.most - 0.01))), goal) == "met"
 
 
+def test_a_goal_is_judged_by_the_hundredths_that_the_page_shows():
+    assert verdict(data(*rows_of(GOAL, GOAL.most + 0.004)), GOAL) == "met"
+    assert verdict(data(*rows_of(GOAL, GOAL.most + 0.006)), GOAL) == "**not met**"
+
+
 def test_what_was_not_measured_is_neither_met_nor_left_out():
     assert [verdict(data(), goal) for goal in report.GOALS] == ["not measured"] * len(report.GOALS)
     assert [verdict(data(parts=[]), goal) for goal in report.GOALS] == ["not measured"] * len(report.GOALS)
