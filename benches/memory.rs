@@ -9,6 +9,7 @@
 mod common;
 
 use common::keys::name;
+use common::memory::resident;
 use common::native::{by_id, by_text, library};
 use common::peers::{self, Limit};
 use common::rounds::print;
@@ -75,12 +76,4 @@ fn growth(one: impl Fn(u32) -> bool) -> f64 {
     let granted = (0..KEYS).filter(|key| one(*key)).count();
     assert_eq!(granted, KEYS as usize);
     (resident() - before) / f64::from(KEYS)
-}
-
-/// Bytes of this process that are in memory.
-fn resident() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("its second number");
-    // SAFETY: it only returns a number.
-    pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as f64
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark stops where something is wrong")]
 
 pub mod keys;
+pub mod memory;
 pub mod native;
 pub mod one_key;
 pub mod peers;

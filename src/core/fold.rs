@@ -93,7 +93,7 @@ pub struct Shared {
     pub limit: u128,
     /// Tokens in nobody's hands.
     pub pool: Tokens,
-    /// In queue order.
+    /// In queue order. Most buckets have one holder, so that room is made for one at first: a lease has 144 bytes.
     pub leases: Vec<Lease>,
 }
 
@@ -368,7 +368,7 @@ impl Fold {
             return;
         }
         let pool = if self.reset { limit.burst.min(limit.rate.over(RESTED)) } else { limit.burst };
-        let fresh = || Shared { limit: limit_id, pool, leases: Vec::new() };
+        let fresh = || Shared { limit: limit_id, pool, leases: Vec::with_capacity(1) };
         let shared = self.buckets.entry(claim.bucket).or_insert_with(fresh);
         touched.insert(claim.bucket);
         if claim.want > Rate::ZERO && shared.lease(me).is_none() {
@@ -468,7 +468,7 @@ impl Fold {
                 if let Some(limit) = self.limits.get(&one.limit) {
                     // It may have been carried here before what was here was forgotten, and spent.
                     let pool = if self.reset { one.pool.min(limit.rate.over(RESTED)) } else { one.pool };
-                    let fresh = || Shared { limit: one.limit, pool, leases: Vec::new() };
+                    let fresh = || Shared { limit: one.limit, pool, leases: Vec::with_capacity(1) };
                     let shared = self.buckets.entry(one.bucket).or_insert_with(fresh);
                     shared.pool = shared.pool.min(pool);
                     touched.insert(one.bucket);

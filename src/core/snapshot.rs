@@ -210,7 +210,7 @@ fn decode(body: &[u8]) -> Option<Fold> {
     }
     for _ in 0..r.varint()? {
         let (id, limit, pool) = (BucketId(r.u128()?), r.u128()?, Tokens(r.varint64()?));
-        let mut leases = Vec::new();
+        let mut leases = Vec::with_capacity(1);
         for _ in 0..r.varint()? {
             let lease = read_lease(&mut r)?;
             fold.sessions.get_mut(&lease.session)?.buckets.insert(id);

@@ -110,7 +110,8 @@ impl Agent {
             if unused >= PATIENCE {
                 self.release(now, id, buckets);
             } else {
-                self.look_again(id, mine_used_at(&self.mine, id).plus(PATIENCE));
+                let used_at = self.mine.get(&id).map_or(Nanos::ZERO, |mine| mine.use_.used_at);
+                self.look_again(id, used_at.plus(PATIENCE));
             }
             return;
         }
@@ -214,10 +215,6 @@ impl Agent {
         }
         self.timers.insert((at, id));
     }
-}
-
-fn mine_used_at(mine: &std::collections::BTreeMap<BucketId, Mine>, id: BucketId) -> Nanos {
-    mine.get(&id).map_or(Nanos::ZERO, |mine| mine.use_.used_at)
 }
 
 /// What to want before anything is held: the demand so far, and at least a permit per second.
