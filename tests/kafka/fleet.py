@@ -105,6 +105,16 @@ class Worker:
         self.errors.seek(0)
         return self.errors.read() + "".join(self.lines)
 
+    def admissions(self):
+        """When (CLOCK_BOOTTIME in ns), and how many permits."""
+        with open(self.file, "rb") as file:
+            numbers = array.array("Q", file.read()[: os.path.getsize(self.file) // 24 * 24])
+        return zip(numbers[1::3], numbers[2::3])
+
+    def admitted(self, start, end):
+        """Permits between two times."""
+        return sum(permits for at, permits in self.admissions() if start <= at < end)
+
     def last(self, name, default=0):
         return self.ticks[-1][name] if self.ticks else default
 
@@ -181,13 +191,11 @@ class Fleet:
     def admissions(self):
         """What was admitted, by worker: when (CLOCK_BOOTTIME in ns), and how many permits."""
         for worker in self.workers:
-            with open(worker.file, "rb") as file:
-                numbers = array.array("Q", file.read()[: os.path.getsize(worker.file) // 24 * 24])
-            yield from zip(numbers[1::3], numbers[2::3])
+            yield from worker.admissions()
 
     def use(self, start, end):
         """What was admitted between two times, as a part of what the rate allows in that time."""
-        admitted = sum(permits for at, permits in self.admissions() if start <= at < end)
+        admitted = sum(worker.admitted(start, end) for worker in self.workers)
         return admitted / (self.limit["permits"] * (end - start) / (self.limit["period_ms"] * 1e6))
 
     def __enter__(self):
