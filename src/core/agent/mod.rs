@@ -360,7 +360,7 @@ impl Agent {
             return self.on_strange_record(now, offset, &record);
         }
         if record.sender == Sender::Stranger && record.ops.is_empty() {
-            self.snapshots.asked(record.tag);
+            self.snapshots.asked(now, record.tag);
         }
         let applied = self.fold.apply(offset, &record);
         if record.sender == Sender::Stranger && !record.ops.is_empty() {

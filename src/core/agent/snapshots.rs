@@ -4,6 +4,7 @@
 
 use super::digests::Digests;
 use super::liveness::Liveness;
+use super::stranger::ASK;
 use super::Agent;
 use crate::core::fold::Fold;
 use crate::core::snapshot::{chunks, Chunk, SLOTS};
@@ -22,6 +23,10 @@ const AGE_MAX: Nanos = Nanos::from_secs(900);
 const BUCKETS_PER_OFFSET: u64 = 4;
 /// Strangers are answered at most this often.
 const ANSWERS: Nanos = Nanos::from_secs(2);
+/// Strangers who still ask after this time ask in vain: those who are chosen are dead.
+const IN_VAIN: Nanos = ASK.part(2, 1);
+/// Of who has not asked for this time it is not known whether he still waits.
+const ASKED_LATELY: Nanos = ASK.part(3, 1);
 
 /// The newest snapshot that this process read or wrote.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +36,8 @@ pub(super) struct Snapshots {
     next_slot: u8,
     /// A stranger asks for one; the random number in its record chooses who answers.
     asked: Option<u64>,
+    /// Strangers ask and ask: since when, and when last.
+    asking: Option<(Nanos, Nanos)>,
     /// The last session that ended here was this process's: as long as there is no other, it writes.
     last_out: bool,
 }
@@ -47,8 +54,14 @@ impl Snapshots {
         self.last_out = last;
     }
 
-    pub(super) fn asked(&mut self, tag: u64) {
+    pub(super) fn asked(&mut self, now: Nanos, tag: u64) {
+        let lately = self.asking.filter(|(_, last)| now.since(*last) < ASKED_LATELY);
+        self.asking = Some((lately.map_or(now, |(since, _)| since), now));
         self.asked = Some(tag);
+    }
+
+    fn asked_in_vain(&self) -> bool {
+        self.asking.is_some_and(|(since, last)| last.since(since) >= IN_VAIN)
     }
 
     fn is_due(&self, now: Nanos, said: u64, buckets: u64) -> bool {
@@ -94,13 +107,14 @@ impl Agent {
             return None;
         }
         let sessions = self.fold.sessions();
-        if sessions.is_empty() {
-            // Nobody is chosen: whoever knows the state answers. Of the directory, which all read, most have no session.
-            let answers = asked.is_some() && self.caught_up;
-            return (answers || (due && self.snapshots.last_out)).then(|| self.write_snapshot(now));
-        }
-        let me = sessions.keys().position(|session| Some(*session) == self.session)? as u64;
-        let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me);
+        let Some(me) = sessions.keys().position(|session| Some(*session) == self.session) else {
+            // Nobody is chosen, or who is does not answer: whoever knows the state does. Of the directory, which all read, most
+            // have no session.
+            let nobody = sessions.is_empty();
+            let answers = asked.is_some() && self.caught_up && (nobody || self.snapshots.asked_in_vain());
+            return (answers || (nobody && due && self.snapshots.last_out)).then(|| self.write_snapshot(now));
+        };
+        let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me as u64);
         (answers || (due && me == 0)).then(|| self.write_snapshot(now))
     }
 
@@ -115,7 +129,8 @@ impl Agent {
     fn write_snapshot(&mut self, now: Nanos) -> Vec<Chunk> {
         let slot = self.snapshots.next_slot;
         let next_slot = (slot + 1) % SLOTS;
-        self.snapshots = Snapshots { offset: self.fold.next(), at: now, next_slot, asked: None, ..self.snapshots };
+        self.snapshots =
+            Snapshots { offset: self.fold.next(), at: now, next_slot, asked: None, asking: None, ..self.snapshots };
         self.counters.snapshots_written += 1;
         chunks(&self.fold, slot)
     }

@@ -271,6 +271,28 @@ fn the_last_who_fell_silent_still_writes_and_answers() {
 }
 
 #[test]
+fn where_all_who_held_something_are_dead_who_follows_answers_but_leaves_them_the_first_word() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    let follower = fleet.join(0);
+    fleet.run(2_000);
+    fleet.processes[0].up = false;
+    let start = fleet.log.len();
+    let at = late(&mut fleet, &[], start, 2);
+    let mut answers = (1..30).filter_map(|second| {
+        fleet.run(1_000);
+        let Process { agent, .. } = &mut fleet.processes[follower];
+        assert_eq!((agent.session, agent.fold.sessions().len()), (None, 1), "it has nothing, and evicts nobody");
+        Some((second, agent.poll_snapshot(fleet.now)?))
+    });
+    let (second, answer) = answers.next().expect("an answer");
+    let (next, _) = answers.next().expect("an answer to who asks on");
+    assert!((10..=16).contains(&second) && next >= second + 10, "{second}, {next}");
+    answer.iter().for_each(|chunk| fleet.processes[at].agent.on_state(&chunk.key, &chunk.value));
+    assert!(matches!(fleet.processes[at].agent.start(fleet.now), Some(Start::At(_))));
+}
+
+#[test]
 fn who_leaves_others_behind_writes_no_last_snapshot() {
     let mut fleet = Fleet::new(1_000, 100);
     fleet.join(2);

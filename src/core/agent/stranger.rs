@@ -15,7 +15,7 @@ use crate::core::units::Nanos;
 use std::collections::VecDeque;
 
 /// How often it asks.
-const ASK: Nanos = Nanos::from_secs(5);
+pub(super) const ASK: Nanos = Nanos::from_secs(5);
 /// The least silence after which a partition may be reset: the longest time-to-live, and what [`RESTED`] says.
 const SILENCE: Nanos = Nanos::from_millis(TTL_MS.1 as u64).plus(RESTED);
 /// Records whose read-back is still hoped for.
