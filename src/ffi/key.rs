@@ -86,8 +86,8 @@ pub unsafe extern "C" fn tidegate_key_try_acquire(
     // SAFETY: as promised by the caller; both structs have one layout (asserted below).
     let mut place = unsafe { decision_out.cast::<Decision>().as_mut() };
     match acquire::quickly(KeyId(key), permits, place.as_deref_mut()) {
-        Some(status) => status,
-        None => boundary!(TIDEGATE_E_BUG, { acquire::at_length(KeyId(key), permits, place) }),
+        Ok(status) => status,
+        Err(why) => boundary!(TIDEGATE_E_BUG, { acquire::at_length(why, KeyId(key), permits, place) }),
     }
 }
 

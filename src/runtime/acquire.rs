@@ -22,22 +22,26 @@ pub fn try_acquire(id: KeyId, permits: u64) -> Decision {
 #[inline]
 pub fn try_acquire_into(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     match quickly(id, permits, out.as_deref_mut()) {
-        Some(status) => status,
-        None => at_length(id, permits, out),
+        Ok(status) => status,
+        Err(why) => at_length(why, id, permits, out),
     }
 }
 
 /// The answer, if it takes one step and nobody was quicker. It calls nothing and cannot panic: in its caller it needs no
 /// stack, which would cost as much as the rest of it.
 #[inline(always)]
-pub fn quickly(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Option<i32> {
-    once(slot::get(id.index())?, id, permits, out, clock::counted).ok()
+pub fn quickly(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Result<i32, Undecided> {
+    let slot = slot::get(id.index()).ok_or(Undecided::TakesLocks)?;
+    once(slot, id, permits, out, clock::counted)
 }
 
-/// The answer in any case.
+/// The answer in any case, after one step did not decide.
 #[inline(never)]
-pub fn at_length(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
+pub fn at_length(why: Undecided, id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     let Some(slot) = slot::get(id.index()) else { return try_tiers(id, permits, out) };
+    if why == Undecided::Raced {
+        slot.back_off();
+    }
     loop {
         match once(slot, id, permits, out.as_deref_mut(), || Some(clock::ticks())) {
             Ok(status) => return status,
@@ -49,9 +53,11 @@ pub fn at_length(id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32
 }
 
 /// Why a single step did not decide.
-enum Undecided {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecided {
     /// Another thread took credit at the same moment.
     Raced,
+    /// The bucket must be settled, or the key is none of a single bucket.
     TakesLocks,
 }
 
