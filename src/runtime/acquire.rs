@@ -37,16 +37,15 @@ pub fn quickly(id: KeyId, permits: u64, out: Option<&mut Decision>) -> Result<i3
 
 /// The answer in any case, after one step did not decide.
 #[inline(never)]
-pub fn at_length(why: Undecided, id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
+pub fn at_length(mut why: Undecided, id: KeyId, permits: u64, mut out: Option<&mut Decision>) -> i32 {
     let Some(slot) = slot::get(id.index()) else { return try_tiers(id, permits, out) };
-    if why == Undecided::Raced {
-        slot.back_off();
-    }
-    loop {
+    while why != Undecided::TakesLocks {
+        if why == Undecided::Raced {
+            slot.back_off();
+        }
         match once(slot, id, permits, out.as_deref_mut(), || Some(clock::ticks())) {
             Ok(status) => return status,
-            Err(Undecided::Raced) => slot.back_off(),
-            Err(Undecided::TakesLocks) => break,
+            Err(next) => why = next,
         }
     }
     give(slowly(&[Part { slot, id, weight: 1 }], permits, None), out)
@@ -57,11 +56,13 @@ pub fn at_length(why: Undecided, id: KeyId, permits: u64, mut out: Option<&mut D
 pub enum Undecided {
     /// Another thread took credit at the same moment.
     Raced,
+    /// The time matters, and no counter tells it.
+    NoCounter,
     /// The bucket must be settled, or the key is none of a single bucket.
     TakesLocks,
 }
 
-/// One look at the credit, and one step. `ticks` is asked where the time matters; without an answer it takes locks.
+/// One look at the credit, and one step. `ticks` is asked where the time matters.
 #[inline(always)]
 fn once(
     slot: &Slot,
@@ -70,7 +71,7 @@ fn once(
     out: Option<&mut Decision>,
     ticks: impl Fn() -> Option<u64>,
 ) -> Result<i32, Undecided> {
-    let ticks = || ticks().ok_or(Undecided::TakesLocks);
+    let ticks = || ticks().ok_or(Undecided::NoCounter);
     let validity = validity::get(slot.validity.load(Ordering::Relaxed));
     let until = validity.until_ticks();
     // What is valid for ever needs no clock: most of the cost of a decision. Zero permits and amounts that would overflow
@@ -82,8 +83,8 @@ fn once(
     let word = match slot.take_credit_once(id.tag(), permits * PERMIT) {
         Ok(left) => {
             if let Some(out) = out {
-                let remaining = (left + slot.beyond.load(Ordering::Relaxed)) / PERMIT;
-                *out = Decision { remaining, basis: validity.basis_number() as u16, ..Decision::default() };
+                let left = left + slot.beyond.load(Ordering::Relaxed);
+                *out = Decision::granted(left / PERMIT, validity.basis());
             }
             return Ok(decision::OK);
         }
