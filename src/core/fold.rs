@@ -93,11 +93,16 @@ pub struct Shared {
     pub limit: u128,
     /// Tokens in nobody's hands.
     pub pool: Tokens,
-    /// In queue order. Most buckets have one holder, so that room is made for one at first: a lease has 144 bytes.
+    /// In queue order.
     pub leases: Vec<Lease>,
 }
 
 impl Shared {
+    /// A bucket that nobody holds. Most have one holder soon, so there is room for one: a lease has 144 bytes.
+    pub(super) fn unheld(limit: u128, pool: Tokens) -> Shared {
+        Shared { limit, pool, leases: Vec::with_capacity(1) }
+    }
+
     /// The lease of `session`.
     pub fn lease(&self, session: u64) -> Option<&Lease> {
         self.leases.iter().find(|lease| lease.session == session)
@@ -368,8 +373,7 @@ impl Fold {
             return;
         }
         let pool = if self.reset { limit.burst.min(limit.rate.over(RESTED)) } else { limit.burst };
-        let fresh = || Shared { limit: limit_id, pool, leases: Vec::with_capacity(1) };
-        let shared = self.buckets.entry(claim.bucket).or_insert_with(fresh);
+        let shared = self.buckets.entry(claim.bucket).or_insert_with(|| Shared::unheld(limit_id, pool));
         touched.insert(claim.bucket);
         if claim.want > Rate::ZERO && shared.lease(me).is_none() {
             // A share of nothing: granted equals released, whatever was released before.
@@ -468,8 +472,7 @@ impl Fold {
                 if let Some(limit) = self.limits.get(&one.limit) {
                     // It may have been carried here before what was here was forgotten, and spent.
                     let pool = if self.reset { one.pool.min(limit.rate.over(RESTED)) } else { one.pool };
-                    let fresh = || Shared { limit: one.limit, pool, leases: Vec::with_capacity(1) };
-                    let shared = self.buckets.entry(one.bucket).or_insert_with(fresh);
+                    let shared = self.buckets.entry(one.bucket).or_insert_with(|| Shared::unheld(one.limit, pool));
                     shared.pool = shared.pool.min(pool);
                     touched.insert(one.bucket);
                 }

@@ -246,7 +246,7 @@ fn where_nobody_can_tell_where_buckets_came_from_they_wait_for_all_that_are_olde
 fn what_left_with_an_earlier_growth_does_not_leave_again_unless_nobody_can_tell() {
     let id = (0..).map(BucketId).find(|id| partition_of(*id, 2) == 1 && partition_of(*id, 3) == 2).unwrap();
     let mut fold = Fold { layout: Layout::told(&[1, 2, 3], false, 0), ..Fold::default() };
-    fold.buckets.insert(id, Shared { limit: LIMIT, pool: Tokens(5), leases: Vec::new() });
+    fold.buckets.insert(id, Shared::unheld(LIMIT, Tokens(5)));
     assert_eq!(fold.moving_to(1, &Layout::told(&[1, 2, 3], false, 1)).len(), 1);
     assert_eq!(fold.moving_to(2, &Layout::told(&[1, 2, 3], false, 2)), [], "it comes from partition 1");
     assert_eq!(fold.moving_to(2, &Layout::told(&[3], true, 2)).len(), 1);

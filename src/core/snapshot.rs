@@ -209,14 +209,13 @@ fn decode(body: &[u8]) -> Option<Fold> {
         fold.layout.opened.insert(r.varint32()?);
     }
     for _ in 0..r.varint()? {
-        let (id, limit, pool) = (BucketId(r.u128()?), r.u128()?, Tokens(r.varint64()?));
-        let mut leases = Vec::with_capacity(1);
+        let (id, mut shared) = (BucketId(r.u128()?), Shared::unheld(r.u128()?, Tokens(r.varint64()?)));
         for _ in 0..r.varint()? {
             let lease = read_lease(&mut r)?;
             fold.sessions.get_mut(&lease.session)?.buckets.insert(id);
-            leases.push(lease);
+            shared.leases.push(lease);
         }
-        fold.buckets.insert(id, Shared { limit, pool, leases });
+        fold.buckets.insert(id, shared);
     }
     fold.close();
     r.0.is_empty().then_some(fold)

@@ -25,7 +25,7 @@ fn numbers(version: u64) -> LimitNumbers {
 fn drained(buckets: usize, limits: u128) -> Fold {
     let mut fold = Fold { layout: Layout::told(&[1, 2], false, 0), ..Fold::default() };
     fold.limits = (0..limits).map(|limit| (LIMIT + limit, numbers(1))).collect();
-    let empty = Shared { limit: LIMIT, pool: Tokens::ZERO, leases: Vec::new() };
+    let empty = Shared::unheld(LIMIT, Tokens::ZERO);
     fold.buckets = moving().take(buckets).map(|id| (id, empty.clone())).collect();
     assert!(fold.is_drained(2));
     fold

@@ -103,14 +103,14 @@ impl Agent {
         let higher = ample.0 > mul_div(mine.want.0, 6, 5);
         let want = if lower || higher { ample } else { mine.want };
         let outlook = outlook(shared, session, want, limit.rate, limit.burst);
-        let unused = now.since(mine.use_.used_at);
+        let used_at = mine.use_.used_at;
+        let unused = now.since(used_at);
 
         if outlook.goal == Share::NONE && share == Share::NONE {
             // Queued: leave when nobody asks any more.
             if unused >= PATIENCE {
                 self.release(now, id, buckets);
             } else {
-                let used_at = self.mine.get(&id).map_or(Nanos::ZERO, |mine| mine.use_.used_at);
                 self.look_again(id, used_at.plus(PATIENCE));
             }
             return;

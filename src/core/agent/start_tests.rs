@@ -30,6 +30,13 @@ fn begin(agent: &mut Agent, now: Nanos, start: usize, end: usize) -> usize {
     panic!("it names a fifth place");
 }
 
+/// A stranger finds `answer` in the state topic; where it reads on.
+fn answered(fleet: &mut Fleet, stranger: usize, answer: &[Chunk]) -> Option<Start> {
+    let agent = &mut fleet.processes[stranger].agent;
+    answer.iter().for_each(|chunk| agent.on_state(&chunk.key, &chunk.value));
+    agent.start(fleet.now)
+}
+
 fn snapshot(fleet: &Fleet, of: usize, slot: u8) -> Vec<Chunk> {
     chunks(fleet.processes[of].agent.fold(), slot)
 }
@@ -93,12 +100,9 @@ fn a_stranger_gets_nothing_until_somebody_answers_with_a_snapshot() {
         assert_eq!((rate(&fleet, at), fleet.processes[at].granted), (0, 0));
     }
     let answer = answer.expect("an answer");
-    let now = fleet.now;
-    let Process { agent, read, .. } = &mut fleet.processes[at];
-    assert_eq!(agent.start(now), None, "without a snapshot it goes on reading where it is");
-    answer.iter().for_each(|chunk| agent.on_state(&chunk.key, &chunk.value));
-    let Some(Start::At(offset)) = agent.start(now) else { panic!("a place to start from") };
-    *read = offset as usize;
+    assert_eq!(answered(&mut fleet, at, &[]), None, "without a snapshot it goes on reading where it is");
+    let Some(Start::At(offset)) = answered(&mut fleet, at, &answer) else { panic!("a place to start from") };
+    fleet.processes[at].read = offset as usize;
     fleet.run(2_000);
     assert!(rate(&fleet, at) >= 400, "{:?}", fleet.rates());
     assert_eq!(fleet.processes[at].agent.fold(), fleet.processes[0].agent.fold());
@@ -262,8 +266,7 @@ fn the_last_who_fell_silent_still_writes_and_answers() {
     let at = late(&mut fleet, &[], start, 1);
     fleet.run(10);
     let answer = fleet.processes[0].agent.poll_snapshot(fleet.now).expect("an answer");
-    answer.iter().for_each(|chunk| fleet.processes[at].agent.on_state(&chunk.key, &chunk.value));
-    assert!(matches!(fleet.processes[at].agent.start(fleet.now), Some(Start::At(_))));
+    assert!(matches!(answered(&mut fleet, at, &answer), Some(Start::At(_))));
     fleet.processes[at].up = false;
     fleet.log.push(Vec::new());
     fleet.run(910_000);
@@ -288,8 +291,7 @@ fn where_all_who_held_something_are_dead_who_follows_answers_but_leaves_them_the
     let (second, answer) = answers.next().expect("an answer");
     let (next, _) = answers.next().expect("an answer to who asks on");
     assert!((10..=16).contains(&second) && next >= second + 10, "{second}, {next}");
-    answer.iter().for_each(|chunk| fleet.processes[at].agent.on_state(&chunk.key, &chunk.value));
-    assert!(matches!(fleet.processes[at].agent.start(fleet.now), Some(Start::At(_))));
+    assert!(matches!(answered(&mut fleet, at, &answer), Some(Start::At(_))));
 }
 
 #[test]
