@@ -15,20 +15,14 @@ use common::rounds::{print, Case, Contender};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tidegate::storage::kafka::mock::MockBroker;
 use tidegate::Basis;
 
-const BROKER: &str = "--broker";
 const TOPIC: &str = "rate-limiter-state";
 const KEYS: u32 = 100_000;
 /// All of them have a share long before.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() {
-    if std::env::args().any(|argument| argument == BROKER) {
-        be_broker();
-        return;
-    }
     let broker = Broker::start();
     let shared = Shared { library: library(), servers: &broker.servers };
     print("shared keys in memory", "tidegate, by id", "bytes per key", &[Some(shared.bytes_per_key())]);
@@ -113,7 +107,7 @@ impl Shared<'_> {
     }
 }
 
-/// This program once more, as the broker. It ends with its standard input.
+/// `tidegate mock-broker`. It ends with its standard input.
 struct Broker {
     process: Child,
     servers: String,
@@ -121,14 +115,15 @@ struct Broker {
 
 impl Broker {
     fn start() -> Broker {
-        let program = std::env::current_exe().expect("a program has a path");
-        let pipes = || Stdio::piped();
-        let started = Command::new(program).arg(BROKER).stdin(pipes()).stdout(pipes()).spawn();
-        let mut process = started.expect("it can be started");
-        let mut servers = String::new();
-        let said = process.stdout.take().map(|out| BufReader::new(out).read_line(&mut servers));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["mock-broker", "--topic", TOPIC]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("it can be started");
+        let mut line = String::new();
+        let said = process.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
         assert!(matches!(said, Some(Ok(1..))), "the broker does not start");
-        Broker { process, servers: servers.trim().to_owned() }
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("it says JSON");
+        let servers = ready["bootstrap_servers"].as_str().expect("where it listens").to_owned();
+        Broker { process, servers }
     }
 }
 
@@ -137,11 +132,4 @@ impl Drop for Broker {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
-}
-
-#[allow(clippy::print_stdout, reason = "how a child answers its parent")]
-fn be_broker() {
-    let broker = MockBroker::start(1, TOPIC, 3).expect("it starts");
-    println!("{}", broker.bootstrap_servers());
-    let _ = std::io::stdin().lines().count();
 }
