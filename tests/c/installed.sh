@@ -5,7 +5,8 @@ set -eu
 build=$1 version=${2-}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cmake --install "$build" --strip --prefix "$folder/first" > "$folder/log" || { cat "$folder/log"; exit 1; }
+quietly() { "$@" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }; }
+quietly cmake --install "$build" --strip --prefix "$folder/first"
 mv "$folder/first" "$folder/moved"
 
 cat > "$folder/program.c" << 'PROGRAM'
@@ -19,8 +20,8 @@ find_package(tidegate $version CONFIG REQUIRED)
 add_executable(program program.c)
 target_link_libraries(program PRIVATE tidegate::tidegate)
 PROJECT
-cmake -S "$folder" -B "$folder/build" -DCMAKE_PREFIX_PATH="$folder/moved" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
-cmake --build "$folder/build" > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
+quietly cmake -S "$folder" -B "$folder/build" -DCMAKE_PREFIX_PATH="$folder/moved"
+quietly cmake --build "$folder/build"
 "$folder/build/program"
 
 pc=$(find "$folder/moved" -name tidegate.pc)
