@@ -1,8 +1,10 @@
 //! Partitions added by somebody. The longest wait of all tests: in a module of its own so that it starts early.
 
 use crate::harness::*;
+use crate::login::{listener, user};
 use rdkafka::admin::NewPartitions;
 use std::time::{Duration, Instant};
+use tidegate::storage::kafka::KafkaSettings;
 use tidegate::storage::{LogStore, ReadFrom, StorageEvent};
 
 /// How many partitions the topic `name` has.
@@ -34,6 +36,31 @@ fn either_topic_is_given_as_many_partitions_as_the_other() {
             let _ = user.events.recv_timeout(Duration::from_millis(200));
         }
     }
+}
+
+#[test]
+fn who_may_not_add_partitions_says_so_and_notices_within_seconds_when_somebody_else_has() {
+    let Some(address) = kafka() else { return };
+    let Some(login) = listener("LOGIN") else { return };
+    let mine = fresh(&address);
+    drop(User::ready(mine.clone()));
+    // May read and write the topics, but not alter them.
+    let mut user = User::ready(KafkaSettings { topic: mine.topic.clone(), ..user(&login, "uses") });
+    let (admin, options) = admin(&address);
+    let add = |topic: &str| {
+        wait(admin.create_partitions([&NewPartitions::new(topic, 14)], &options)).unwrap()[0].as_ref().unwrap();
+    };
+    add(&mine.topic);
+    user.log.look();
+    let warned = user.until(|event| matches!(event, StorageEvent::Warning { .. }));
+    let StorageEvent::Warning { message: Some(text) } = warned else { panic!("over before it began") };
+    assert!(text.contains("--partitions 14") && text.contains("Alter"), "{text}");
+    let from = Instant::now();
+    add(&mine.claims_topic());
+    user.until(|event| matches!(event, StorageEvent::Topics { partitions: 14, .. }));
+    // Once all is well, only every 30 s is looked.
+    assert!(from.elapsed() < Duration::from_secs(15), "noticed after {:?}", from.elapsed());
+    user.until(|event| *event == StorageEvent::Warning { message: None });
 }
 
 #[test]

@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 const STEADY: Duration = Duration::from_secs(30);
 /// Time between two tries while something is wrong.
 const RETRY: Duration = Duration::from_millis(500);
+/// The first time between two tries to have the topics as they should be, where that is no trouble yet: snapshots that have
+/// no place, partitions that the other topic has. Each time twice as long, up to `STEADY`: the cause may be over at once (a
+/// busy controller), or last until somebody grants a right.
+const AGAIN: Duration = Duration::from_secs(1);
 /// A connection was lost, though other brokers answer: its partitions may lose their leaders a little later.
 const UNEASY: Duration = Duration::from_secs(15);
 /// However much news there is, looks are at least so far apart.
@@ -50,6 +54,8 @@ pub(super) struct Keeper {
     brokers: Option<(u16, Instant)>,
     /// Why there are no snapshots.
     no_state: Option<String>,
+    /// The next pause while that is so.
+    again: Duration,
 }
 
 enum Look {
@@ -66,6 +72,7 @@ impl Keeper {
             settings,
             mouth: Mouth { shared, told: None, warned: None },
             no_state: None,
+            again: AGAIN,
             known: None,
             id: None,
             checked: false,
@@ -96,8 +103,12 @@ impl Keeper {
                         shared.health.read_failure().map(|code| words::topic_error(code, "", "read", &self.settings));
                     self.mouth.say(read.or_else(append));
                     self.mouth.warn_of(self.state_warning());
+                    let again = self.again;
+                    self.again = if self.no_state.is_some() { (again * 2).min(STEADY) } else { AGAIN };
                     if Instant::now() < uneasy_until {
                         RETRY
+                    } else if self.no_state.is_some() {
+                        again
                     } else {
                         STEADY
                     }
@@ -213,15 +224,15 @@ impl Keeper {
                 if partitions < topic.partitions {
                     self.no_state = Some(words::few_partitions(&settings.state, partitions, topic.partitions));
                 }
-                if controller && partitions > topic.partitions {
+                if partitions > topic.partitions {
                     // It was given more, as the one that people know by name: the claims follow.
-                    match admin.grow(partitions, &mut |waited| mouth.waiting(waited, settings)) {
-                        Ok(()) => {
+                    match controller.then(|| admin.grow(partitions, &mut |waited| mouth.waiting(waited, settings))) {
+                        Some(Ok(())) => {
                             mouth.shared.health.look();
                             return Ok(None);
                         }
-                        Err(Failed::Stopped) => return Err((Failed::Stopped, "read")),
-                        Err(Failed::Kafka(..)) => {
+                        Some(Err(Failed::Stopped)) => return Err((Failed::Stopped, "read")),
+                        Some(Err(Failed::Kafka(..))) | None => {
                             self.no_state = Some(words::few_partitions(&settings.topic, topic.partitions, partitions));
                         }
                     }
