@@ -1,6 +1,10 @@
 //! Brokers that are not there, go and come back.
 
 use crate::harness::*;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::ClientContext;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tidegate::storage::kafka::mock::{self, MockBroker};
 use tidegate::storage::kafka::KafkaSettings;
@@ -128,4 +132,65 @@ fn a_producer_that_gave_up_is_replaced_and_counted() {
     assert_eq!(user.records(0, 1)[0].1, b"after");
     let info = user.log.info();
     assert_eq!((info.producer_restarts, info.appends_failed), (1, 1));
+}
+
+/// Counts what a producer delivered that has nothing but librdkafka behind it.
+#[derive(Default)]
+struct Delivered(AtomicUsize);
+
+impl ClientContext for Delivered {}
+
+impl ProducerContext for Delivered {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_add(usize::from(result.is_ok()), Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_new_leader_is_found_sooner_than_librdkafka_alone_finds_it() {
+    let cluster = rdkafka::mocking::MockCluster::new(2).unwrap();
+    cluster.create_topic("t-claims", 1, 2).unwrap();
+    cluster.partition_leader("t-claims", 0, Some(1)).unwrap();
+    let servers = cluster.bootstrap_servers();
+    let mut user = User::ready(KafkaSettings { topic: "t".into(), ..mock::settings(&servers) });
+    let mut config = rdkafka::ClientConfig::new();
+    // As Tidegate sets them.
+    for (name, value) in [("reconnect.backoff.ms", "50"), ("reconnect.backoff.max.ms", "1000"), ("linger.ms", "0")] {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", servers).set("enable.idempotence", "true");
+    let plain: BaseProducer<Delivered> = config.create_with_context(Delivered::default()).unwrap();
+    let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
+    // Librdkafka looks once a second. Each time the other one of the two brokers dies, and leads no more 400 ms later.
+    for (dies, leads) in [(1, 2), (2, 1)].into_iter().cycle().take(8) {
+        let delivered = |count| {
+            plain.poll(Duration::ZERO);
+            plain.context().0.load(Ordering::Relaxed) > count
+        };
+        cluster.broker_down(dies).unwrap();
+        let before = plain.context().0.load(Ordering::Relaxed);
+        plain.send(BaseRecord::<(), [u8]>::to("t-claims").partition(0).payload(b"theirs")).unwrap();
+        user.append(0, "ours");
+        std::thread::sleep(Duration::from_millis(400));
+        cluster.partition_leader("t-claims", 0, Some(leads)).unwrap();
+        let (from, mut took) = (Instant::now(), [None, None]);
+        while took.contains(&None) {
+            assert!(from.elapsed() < PATIENCE, "not both were acknowledged: {took:?}");
+            if took[0].is_none() && user.log.info().ack_age.is_some_and(|age| age < from.elapsed()) {
+                took[0] = Some(from.elapsed());
+            }
+            if took[1].is_none() && delivered(before) {
+                took[1] = Some(from.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        ours += took[0].unwrap();
+        theirs += took[1].unwrap();
+        cluster.broker_up(dies).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    println!("8 new leaders were found in {ours:?}, by librdkafka alone in {theirs:?}");
+    assert!(ours * 10 < theirs * 7, "{ours:?}, librdkafka alone {theirs:?}");
 }

@@ -1,6 +1,7 @@
-//! How long appends take until Kafka acknowledges them, and how many failed.
+//! How long appends take until Kafka acknowledges them, how many failed, and how long the oldest has waited.
 
 use crate::lock::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ const KEPT: usize = 1024;
 
 pub(super) struct Acks {
     start: Instant,
+    /// How many appends that began at each moment are under way: as many as the producer's queue has room for.
+    under_way: Mutex<BTreeMap<usize, u32>>,
     kept: Mutex<Kept>,
     failed: AtomicU64,
 }
@@ -29,16 +32,44 @@ pub(super) struct AckTimes {
 impl Acks {
     pub(super) fn new() -> Acks {
         let kept = Kept { micros: Vec::with_capacity(KEPT), next: 0, last: None };
-        Acks { start: Instant::now(), kept: Mutex::new(kept), failed: AtomicU64::new(0) }
+        let under_way = Mutex::new(BTreeMap::new());
+        Acks { start: Instant::now(), under_way, kept: Mutex::new(kept), failed: AtomicU64::new(0) }
     }
 
-    /// The moment of an append, for `acked`.
-    pub(super) fn stamp(&self) -> usize {
+    fn now(&self) -> usize {
         self.start.elapsed().as_micros() as usize
     }
 
-    pub(super) fn acked(&self, stamp: usize) {
-        let took = self.stamp().saturating_sub(stamp).min(u32::MAX as usize) as u32;
+    /// An append begins: the moment, by which its end is told.
+    pub(super) fn begun(&self) -> usize {
+        let moment = self.now();
+        *self.under_way.lock().entry(moment).or_default() += 1;
+        moment
+    }
+
+    fn ended(&self, moment: usize) {
+        let mut under_way = self.under_way.lock();
+        let Some(count) = under_way.get_mut(&moment) else { return };
+        *count -= 1;
+        if *count == 0 {
+            under_way.remove(&moment);
+        }
+    }
+
+    /// How long the oldest append has been under way.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        let oldest = self.under_way.lock().first_key_value().map(|(moment, _)| *moment)?;
+        Some(Duration::from_micros(self.now().saturating_sub(oldest) as u64))
+    }
+
+    /// Nothing more will be heard of what is under way.
+    pub(super) fn forget(&self) {
+        self.under_way.lock().clear();
+    }
+
+    pub(super) fn acked(&self, moment: usize) {
+        self.ended(moment);
+        let took = self.now().saturating_sub(moment).min(u32::MAX as usize) as u32;
         let mut kept = self.kept.lock();
         let next = kept.next;
         if kept.micros.len() < KEPT {
@@ -50,7 +81,13 @@ impl Acks {
         kept.last = Some(Instant::now());
     }
 
-    pub(super) fn failed(&self) {
+    pub(super) fn failed(&self, moment: usize) {
+        self.ended(moment);
+        self.refused();
+    }
+
+    /// An append that did not even begin.
+    pub(super) fn refused(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -89,9 +126,33 @@ mod tests {
         }
         assert!(acks.times().p50 >= Duration::from_secs(100));
         for _ in 0..KEPT {
-            acks.acked(acks.stamp());
+            acks.acked(acks.begun());
         }
         assert!(acks.times().p99 < Duration::from_secs(50));
         assert!(acks.times().age.is_some());
+    }
+
+    #[test]
+    fn the_oldest_append_counts_until_it_was_acknowledged_or_failed() {
+        let acks = Acks { start: Instant::now() - Duration::from_secs(100), ..Acks::new() };
+        assert_eq!(acks.oldest(), None);
+        acks.under_way.lock().insert(0, 2);
+        let young = acks.begun();
+        acks.acked(0);
+        assert!(acks.oldest().is_some_and(|age| age >= Duration::from_secs(100)), "another one began with it");
+        acks.failed(0);
+        assert!(acks.oldest().is_some_and(|age| age < Duration::from_secs(50)));
+        acks.acked(young);
+        assert_eq!((acks.oldest(), acks.failures()), (None, 1));
+        acks.acked(young);
+        assert_eq!(acks.oldest(), None, "the end of one that was forgotten changes nothing");
+    }
+
+    #[test]
+    fn what_will_never_be_heard_of_is_not_under_way() {
+        let acks = Acks::new();
+        acks.begun();
+        acks.forget();
+        assert_eq!(acks.oldest(), None);
     }
 }

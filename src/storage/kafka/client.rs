@@ -60,7 +60,7 @@ impl ProducerContext for Reports {
                 self.health.append_worked();
             }
             Err((error, _)) => {
-                self.acks.failed();
+                self.acks.failed(sent);
                 match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) {
                     // Our own doing: the client was replaced or closed.
                     RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => {}

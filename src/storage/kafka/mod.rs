@@ -153,7 +153,7 @@ impl LogStore for KafkaLog {
 
     fn append(&mut self, partition: u32, record: Vec<u8>) -> bool {
         if self.closed || self.forked() || partition >= self.shared.partitions() {
-            self.appender.acks.failed();
+            self.appender.acks.refused();
             return false;
         }
         self.appender.append(partition, &record)

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 const ROUND: Duration = Duration::from_millis(50);
 /// Longest wait for the number of partitions; asked again in the next round.
 const ASK: Duration = Duration::from_secs(1);
+/// An append that waits for so long may wait for another leader: librdkafka by itself asks who it is once a second, and has to
+/// ask twice where the dead one has left the cluster. The longest wait for that answer, and the time between two questions.
+const LATE: Duration = Duration::from_millis(250);
 /// A producer is replaced at most so often.
 const BETWEEN_RESTARTS: Duration = Duration::from_secs(1);
 
@@ -77,17 +80,18 @@ impl Appender {
 
     /// Into librdkafka's bounded queue, or not at all. Copies the record.
     pub(super) fn append(&self, partition: u32, record: &[u8]) -> bool {
-        let sent = match self.slot.lock().as_ref() {
-            Some(producer) => {
-                let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, self.acks.stamp())
-                    .partition(partition as i32)
-                    .payload(record);
-                producer.send(record).is_ok()
-            }
-            None => false,
+        let slot = self.slot.lock();
+        let Some(producer) = slot.as_ref() else {
+            self.acks.refused();
+            return false;
         };
+        let moment = self.acks.begun();
+        let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, moment)
+            .partition(partition as i32)
+            .payload(record);
+        let sent = producer.send(record).is_ok();
         if !sent {
-            self.acks.failed();
+            self.acks.failed(moment);
         }
         sent
     }
@@ -112,12 +116,16 @@ impl Appender {
 
     /// Serves acknowledgements until the log is closed, then ends the producer.
     pub(super) fn run(&self, shared: &Shared) {
-        let mut known = 0;
+        let (mut known, mut asked) = (0, Instant::now());
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             self.send_state(&producer, shared);
             serve(&producer, ROUND);
             known = self.know(&producer, known, shared.partitions());
+            if asked.elapsed() >= LATE && self.acks.oldest().is_some_and(|age| age >= LATE) {
+                let _ = producer.client().fetch_metadata(Some(&self.topic), LATE);
+                asked = Instant::now();
+            }
             // Its error event carries the cause's code, not "fatal": the client has to be asked.
             if let Some((code, _)) = producer.client().fatal_error() {
                 drop(producer);
@@ -146,7 +154,10 @@ impl Appender {
     /// lost, as any append may be.
     fn replace(&self, shared: &Shared) {
         if let Ok(new) = self.producer() {
-            let old = self.slot.lock().replace(Arc::new(new));
+            let mut slot = self.slot.lock();
+            let old = slot.replace(Arc::new(new));
+            self.acks.forget();
+            drop(slot);
             self.restarts.fetch_add(1, Ordering::Relaxed);
             drop(old);
         }
