@@ -84,7 +84,13 @@ impl KafkaLog {
             pid: std::process::id(),
             closed: false,
         };
-        let reader = reader::Reader::new(consumer.clone(), &checked.topic, &checked.state, shared.clone());
+        let reader = reader::Reader::new(
+            consumer.clone(),
+            appender.acks.clone(),
+            &checked.topic,
+            &checked.state,
+            shared.clone(),
+        );
         let keeper = keeper::Keeper::new(consumer, checked, shared.clone());
         // Should a thread not start, dropping the log ends the ones that did.
         log.thread("tidegate-read", running.clone(), move || reader.run())?;
