@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -211,6 +212,7 @@ impl Reader {
     /// Reads the partition from where it was, whatever librdkafka is at.
     fn take_up(&mut self, place: Place) {
         let Some(reading) = self.reading.get(&place).cloned() else { return };
+        self.shared.reader_restarts.fetch_add(1, Ordering::Relaxed);
         self.stop_reading(place);
         let from = reading.next.map_or(reading.from, |next| Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX)));
         self.reading.insert(place, Reading { from, starts: Some(Instant::now()), behind: None, ..reading });
@@ -445,5 +447,6 @@ mod tests {
             assert_eq!(reader.reading[&place].from, next);
         }
         assert_eq!(read, (0..25).collect::<Vec<_>>());
+        assert_eq!(shared.reader_restarts.load(Ordering::Relaxed), 3);
     }
 }
