@@ -25,7 +25,6 @@ pub fn snapshot_json(runtime: &Runtime) -> String {
             ("append_p99_ns", nanos(storage.append_p99).0),
             ("appends_failed", storage.appends_failed),
             ("producer_restarts", storage.producer_restarts),
-            ("reader_restarts", storage.reader_restarts),
         ],
     );
     let _ = match storage.ack_age {

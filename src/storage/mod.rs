@@ -115,6 +115,4 @@ pub struct StorageInfo {
     pub appends_failed: u64,
     /// Times the sending side had to be set up anew after a fatal client error.
     pub producer_restarts: u64,
-    /// Times a partition had to be taken up again of which the client read nothing any more though the log had more.
-    pub reader_restarts: u64,
 }

@@ -37,7 +37,6 @@ use settings::{explain, wrong};
 use shared::{Shared, Wish};
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -179,7 +178,6 @@ impl LogStore for KafkaLog {
             ack_age: times.age,
             appends_failed: self.appender.acks.failures(),
             producer_restarts: self.appender.restarts(),
-            reader_restarts: self.shared.reader_restarts.load(Ordering::Relaxed),
         }
     }
 

@@ -12,7 +12,6 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +23,12 @@ const AGAIN_MAX: Duration = Duration::from_secs(5);
 /// A state of which nothing comes for so long is taken for read: the log alone is right as well, if slower to read.
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 
-/// A partition of which nothing comes for so long, though the log has an append of ours that was not read yet, is taken up again
-/// where it was. librdkafka may forget a partition when brokers go (its issue 4492): after an outage of all brokers two of
-/// twelve processes had read nothing for 87 s.
-const BEHIND: Duration = Duration::from_secs(5);
-/// How often that is looked at.
+/// Time between two looks at what is behind.
 const LOOK: Duration = Duration::from_secs(1);
+/// A partition of which nothing came between so many looks, though the log has an append of ours that was not read yet, cannot
+/// be read on. librdkafka may forget a partition when brokers go (its issue 4492): after an outage of all brokers two of twelve
+/// processes had read nothing for 87 s. Looks, not time: a process that was stopped for a while has not waited.
+const LOOKS: u32 = 6;
 
 /// One partition of one of the two topics.
 type Place = (Topic, u32);
@@ -56,7 +55,6 @@ struct Name {
     c: CString,
 }
 
-#[derive(Clone)]
 struct Reading {
     from: Offset,
     /// `None`: librdkafka reads it. Otherwise when it shall.
@@ -68,8 +66,8 @@ struct Reading {
     pause: Duration,
     /// When something last came, or was tried.
     news: Instant,
-    /// Since when the log has been known to have more.
-    behind: Option<Instant>,
+    /// Looks since something last came that found more in the log.
+    behind: u32,
 }
 
 impl Reader {
@@ -107,7 +105,7 @@ impl Reader {
         }
         if self.looked.elapsed() >= LOOK {
             self.looked = Instant::now();
-            self.take_up_what_is_behind();
+            self.give_up_what_is_behind();
         }
         match self.queue.poll(IDLE, &self.state.c) {
             Polled::Nothing => {}
@@ -198,25 +196,13 @@ impl Reader {
         self.due = due.min();
     }
 
-    fn take_up_what_is_behind(&mut self) {
-        let now = Instant::now();
+    fn give_up_what_is_behind(&mut self) {
         let acks = &self.acks;
         let claims = self.reading.iter_mut().filter(|((topic, _), _)| *topic == Topic::Claims);
-        let behind =
-            claims.filter_map(|(place, reading)| reading.is_behind(acks.newest(place.1), now).then_some(*place));
+        let behind = claims.filter_map(|(place, reading)| reading.is_behind(acks.newest(place.1)).then_some(*place));
         for place in behind.collect::<Vec<_>>() {
-            self.take_up(place);
+            self.give_up(place, "nothing was read for seconds, though the log has more");
         }
-    }
-
-    /// Reads the partition from where it was, whatever librdkafka is at.
-    fn take_up(&mut self, place: Place) {
-        let Some(reading) = self.reading.get(&place).cloned() else { return };
-        self.shared.reader_restarts.fetch_add(1, Ordering::Relaxed);
-        self.stop_reading(place);
-        let from = reading.next.map_or(reading.from, |next| Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX)));
-        self.reading.insert(place, Reading { from, starts: Some(Instant::now()), behind: None, ..reading });
-        self.start_what_is_due();
     }
 
     fn end_what_takes_too_long(&mut self) {
@@ -269,7 +255,7 @@ impl Reader {
         }
         reading.next = Some(offset + 1);
         reading.news = Instant::now();
-        reading.behind = None;
+        reading.behind = 0;
         if topic == Topic::Claims {
             self.shared.health.read_worked();
         }
@@ -349,18 +335,15 @@ impl Reader {
 impl Reading {
     fn new(from: Offset) -> Reading {
         let now = Instant::now();
-        let (next, target, behind) = (None, None, None);
-        Reading { from, starts: Some(now), next, target, caught_up: false, pause: AGAIN, news: now, behind }
+        let (next, target) = (None, None);
+        Reading { from, starts: Some(now), next, target, caught_up: false, pause: AGAIN, news: now, behind: 0 }
     }
 
-    /// Whether what the log has was waited for long enough.
-    fn is_behind(&mut self, newest: Option<u64>, now: Instant) -> bool {
+    /// Looks whether the log has more; true when it has had for long enough.
+    fn is_behind(&mut self, newest: Option<u64>) -> bool {
         let has_all = newest.is_none_or(|newest| self.next.is_some_and(|next| newest < next));
-        if has_all || self.starts.is_some() {
-            self.behind = None;
-            return false;
-        }
-        now.saturating_duration_since(*self.behind.get_or_insert(now)) >= BEHIND
+        self.behind = if has_all || self.starts.is_some() { 0 } else { self.behind + 1 };
+        self.behind >= LOOKS
     }
 }
 
@@ -375,39 +358,34 @@ mod tests {
     use crossbeam::channel::bounded;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-    const MOMENT: Duration = Duration::from_millis(1);
-
     fn reading(next: Option<u64>) -> Reading {
         Reading { starts: None, next, ..Reading::new(Offset::Beginning) }
     }
 
+    fn looks(reading: &mut Reading, newest: Option<u64>, count: u32) -> Vec<bool> {
+        (0..count).map(|_| reading.is_behind(newest)).collect()
+    }
+
     #[test]
-    fn a_partition_is_behind_when_what_the_log_has_was_not_read_for_long() {
+    fn a_partition_is_behind_when_what_the_log_has_was_not_read_for_many_looks() {
         for next in [Some(7), None] {
-            let (mut partition, now) = (reading(next), Instant::now());
-            assert!(!partition.is_behind(Some(7), now), "it may be on its way");
-            assert!(!partition.is_behind(Some(7), now + BEHIND - MOMENT));
-            assert!(partition.is_behind(Some(7), now + BEHIND));
+            let mut partition = reading(next);
+            assert!(!looks(&mut partition, Some(7), LOOKS - 1).contains(&true), "it may be on its way");
+            assert!(partition.is_behind(Some(7)));
         }
     }
 
     #[test]
-    fn a_partition_is_not_behind_that_has_all_or_waits_for_its_start_or_of_which_something_came() {
-        let later = |now| now + BEHIND * 2;
-        let (mut partition, now) = (reading(Some(8)), Instant::now());
+    fn a_partition_is_not_behind_that_has_all_or_waits_for_its_start() {
         for newest in [Some(7), None] {
-            assert!(!partition.is_behind(newest, now) && !partition.is_behind(newest, later(now)));
+            assert!(!looks(&mut reading(Some(8)), newest, LOOKS * 2).contains(&true));
         }
-        let mut waits = Reading { starts: Some(now), ..reading(Some(7)) };
-        assert!(!waits.is_behind(Some(7), now) && !waits.is_behind(Some(7), later(now)));
-        let mut slow = reading(Some(7));
-        assert!(!slow.is_behind(Some(9), now));
-        (slow.next, slow.behind) = (Some(8), None);
-        assert!(!slow.is_behind(Some(9), later(now)), "since a record came");
+        let mut waits = Reading { starts: Some(Instant::now()), ..reading(Some(7)) };
+        assert!(!looks(&mut waits, Some(7), LOOKS * 2).contains(&true));
     }
 
     #[test]
-    fn a_partition_that_is_taken_up_again_is_read_on_where_it_was_and_nothing_twice() {
+    fn a_partition_of_which_nothing_comes_though_the_log_has_more_is_given_up() {
         let broker = MockBroker::start(1, "t", 1).unwrap();
         let checked = KafkaSettings { topic: "t".into(), ..broker.settings() }.check().unwrap();
         let (events, received) = bounded(1000);
@@ -419,34 +397,33 @@ mod tests {
         let wish = Wish { number: 1, from: ReadFrom::Start, round: 1 };
         shared.follows.lock().insert(0, Follow { state: 0, log: Some(wish) });
         shared.topic_is(1, 1);
-        let (mut read, until) = (Vec::new(), Instant::now() + Duration::from_secs(60));
-        for rounds in 1..=3 {
-            for _ in 0..10 {
-                producer.send(BaseRecord::<(), [u8]>::to(&checked.topic).partition(0).payload(b"record")).unwrap();
-            }
+        let send = || {
+            producer.send(BaseRecord::<(), [u8]>::to(&checked.topic).partition(0).payload(b"record")).unwrap();
             producer.flush(Duration::from_secs(10)).unwrap();
-            // Taken up with what was fetched already half read.
-            while read.len() < rounds * 10 - 5 {
-                assert!(Instant::now() < until, "{read:?}");
-                reader.turn();
-                for event in received.try_iter() {
-                    match event {
-                        StorageEvent::Record { offset, .. } => read.push(offset),
-                        StorageEvent::Gap { reason, .. } => panic!("{reason}"),
-                        _ => {}
-                    }
-                }
-            }
-            // As if librdkafka had forgotten the partition.
-            acks.is_at(0, 1_000);
-            let reading = reader.reading.get_mut(&place).unwrap();
-            let next = Offset::Offset(reading.next.unwrap() as i64);
-            reading.behind = Some(Instant::now() - BEHIND);
+        };
+        // One look each turn.
+        let turn = |reader: &mut Reader| {
             reader.looked = Instant::now() - LOOK;
             reader.turn();
-            assert_eq!(reader.reading[&place].from, next);
+            received.try_iter().collect::<Vec<_>>()
+        };
+        send();
+        let until = Instant::now() + Duration::from_secs(60);
+        while reader.reading.get(&place).is_none_or(|reading| reading.next.is_none()) {
+            assert!(Instant::now() < until, "the record is read");
+            turn(&mut reader);
         }
-        assert_eq!(read, (0..25).collect::<Vec<_>>());
-        assert_eq!(shared.reader_restarts.load(Ordering::Relaxed), 3);
+        // As if librdkafka had forgotten the partition.
+        let mut forgotten = TopicPartitionList::new();
+        forgotten.add_partition(&checked.topic, 0);
+        reader.consumer.pause(&forgotten).unwrap();
+        send();
+        acks.is_at(0, 0);
+        assert!((0..LOOKS * 2).all(|_| turn(&mut reader).is_empty()), "all of ours was read");
+        acks.is_at(0, 1);
+        assert!((1..LOOKS).all(|_| turn(&mut reader).is_empty()), "it may be on its way");
+        let events = turn(&mut reader);
+        assert!(matches!(&events[..], [StorageEvent::Gap { partition: 0, .. }]), "{events:?}");
+        assert!(reader.reading.is_empty());
     }
 }

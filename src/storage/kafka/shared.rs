@@ -34,8 +34,6 @@ pub(super) struct Shared {
     asked: AtomicBool,
     /// To wake the reader; taken away before its client ends.
     pub reader: Mutex<Option<Queue>>,
-    /// How often a partition was taken up again.
-    pub reader_restarts: AtomicU64,
 }
 
 /// What is wanted of one partition.
@@ -71,7 +69,6 @@ impl Shared {
             changed: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             reader: Mutex::new(None),
-            reader_restarts: AtomicU64::new(0),
         }
     }
 
