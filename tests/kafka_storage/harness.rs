@@ -3,6 +3,7 @@
 use crossbeam::channel::{bounded, Receiver};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::ClientConfig;
 use std::future::Future;
 use std::pin::pin;
@@ -136,6 +137,13 @@ pub fn admin(address: &str) -> (AdminClient<DefaultClientContext>, AdminOptions)
 }
 
 /// Waits for a future in this thread.
+/// The names of all topics, as the broker knows them.
+pub fn topics(address: &str) -> Vec<String> {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
+    metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+}
+
 pub fn wait<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl Wake for Unpark {

@@ -168,6 +168,12 @@ fn what_was_written_beside_a_log_that_was_deleted_is_not_read_beside_its_namesak
     writer.log.close(Duration::from_secs(10));
     let (admin, options) = admin(&address);
     wait(admin.delete_topics(&[&settings.claims_topic()], &options)).unwrap()[0].as_ref().unwrap();
+    // The controller has deleted it; the broker hears of that a moment later.
+    let deadline = Instant::now() + PATIENCE;
+    while topics(&address).contains(&settings.claims_topic()) {
+        assert!(Instant::now() < deadline, "the topic goes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let mut late = User::ready(settings.clone());
     assert_eq!(late.state(0), []);
     late.log.write_state(0, vec![message("b", "new")]);
