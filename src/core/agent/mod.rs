@@ -377,6 +377,7 @@ impl Agent {
                 self.compare_digest(offset, record.digest);
             }
             self.liveness.heard(now, session, self.settings.heartbeat(false));
+            self.snapshots.heard();
             let own_hello = matches!(record.sender, Sender::Hello { .. }) && record.nonce == self.nonce;
             if own_hello && self.outbox.is_hello(record.tag) {
                 self.session = Some(session);

@@ -1,6 +1,7 @@
 //! Starting from a snapshot, and writing one for those who start later.
 //!
-//! The live session with the lowest offset writes; nothing depends on there being only one writer.
+//! The live session with the lowest offset writes; nothing depends on there being only one writer. Where none lives, the last
+//! that ended does, and if that process is gone, after a while everybody who follows the partition.
 
 use super::digests::Digests;
 use super::liveness::Liveness;
@@ -21,6 +22,11 @@ const OFFSETS_BY_AGE: u64 = 64;
 const AGE_MAX: Nanos = Nanos::from_secs(900);
 /// A snapshot is not written for less than a record for so many buckets: it would be larger than what it saves reading.
 const BUCKETS_PER_OFFSET: u64 = 4;
+/// Whoever writes is gone if no session was heard for so long: half of the least retention. A live one speaks more often than
+/// every ten minutes, the longest time-to-live.
+const SILENCE: Nanos = Nanos::from_secs(1_800);
+/// The most that counts between two looks: a process that slept has not listened.
+const LISTENED: Nanos = Nanos::from_secs(10);
 /// Strangers are answered at most this often.
 const ANSWERS: Nanos = Nanos::from_secs(2);
 /// Strangers who still ask after this time ask in vain: those who are chosen are dead.
@@ -40,6 +46,9 @@ pub(super) struct Snapshots {
     asking: Option<(Nanos, Nanos)>,
     /// The last session that ended here was this process's: as long as there is no other, it writes.
     last_out: bool,
+    /// How long no session was heard, as of the last look.
+    silence: Nanos,
+    looked: Nanos,
 }
 
 impl Snapshots {
@@ -52,6 +61,17 @@ impl Snapshots {
 
     pub(super) fn session_over(&mut self, last: bool) {
         self.last_out = last;
+    }
+
+    pub(super) fn heard(&mut self) {
+        self.silence = Nanos::ZERO;
+    }
+
+    /// Whether no session was heard for so long that none can live.
+    fn is_silent(&mut self, now: Nanos) -> bool {
+        self.silence = self.silence.plus(now.since(self.looked).min(LISTENED));
+        self.looked = now;
+        self.silence >= SILENCE
     }
 
     pub(super) fn asked(&mut self, now: Nanos, tag: u64) {
@@ -101,6 +121,7 @@ impl Agent {
             return None;
         }
         let said = self.fold.next().saturating_sub(self.snapshots.offset);
+        let silent = self.snapshots.is_silent(now);
         let due = self.snapshots.is_due(now, said, self.fold.buckets().len() as u64);
         let asked = self.snapshots.asked.take().filter(|_| now.since(self.snapshots.at) >= ANSWERS);
         if !due && asked.is_none() {
@@ -112,7 +133,8 @@ impl Agent {
             // have no session.
             let nobody = sessions.is_empty();
             let answers = asked.is_some() && self.caught_up && (nobody || self.snapshots.asked_in_vain());
-            return (answers || (nobody && due && self.snapshots.last_out)).then(|| self.write_snapshot(now));
+            let writes = due && self.caught_up && (silent || (nobody && self.snapshots.last_out));
+            return (answers || writes).then(|| self.write_snapshot(now));
         };
         let answers = asked.is_some_and(|tag| tag % sessions.len() as u64 == me as u64);
         (answers || (due && me == 0)).then(|| self.write_snapshot(now))

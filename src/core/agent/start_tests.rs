@@ -273,6 +273,45 @@ fn the_last_who_fell_silent_still_writes_and_answers() {
     assert!(fleet.processes[0].agent.poll_snapshot(fleet.now).is_some(), "and however little is said");
 }
 
+/// The minutes in which a follower without a session writes a snapshot while somebody who holds something lives, or not.
+fn minutes_of_snapshots(lives: bool, minutes: u64) -> Vec<u64> {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    let follower = fleet.join(0);
+    fleet.run(2_000);
+    fleet.processes[0].up = lives;
+    let mut found = Vec::new();
+    for look in 0..minutes * 20 {
+        fleet.run(3_000);
+        if fleet.processes[follower].agent.poll_snapshot(fleet.now).is_some() {
+            found.push((look + 10) / 20);
+        }
+    }
+    assert!(fleet.processes[follower].agent.session.is_none(), "it has nothing");
+    found
+}
+
+#[test]
+fn where_all_who_held_something_are_dead_who_follows_writes_before_the_log_may_forget() {
+    assert_eq!(minutes_of_snapshots(false, 90), [30], "once: nothing more was said");
+}
+
+#[test]
+fn where_somebody_who_holds_something_lives_who_follows_leaves_the_writing_to_him() {
+    assert!(minutes_of_snapshots(true, 50).is_empty());
+}
+
+#[test]
+fn who_slept_has_not_heard_whether_nobody_lives() {
+    let mut fleet = Fleet::new(1_000, 100);
+    fleet.join(2);
+    let follower = fleet.join(0);
+    fleet.run(2_000);
+    fleet.processes[0].up = false;
+    fleet.run(3_600_000);
+    assert!(fleet.processes[follower].agent.poll_snapshot(fleet.now).is_none());
+}
+
 #[test]
 fn where_all_who_held_something_are_dead_who_follows_answers_but_leaves_them_the_first_word() {
     let mut fleet = Fleet::new(1_000, 100);
