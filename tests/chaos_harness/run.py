@@ -63,6 +63,7 @@ class Run:
         self.logs, self.series, self.faults = {}, {}, []
         self.excused = {}                  # worker -> times in which it kept its share alone
         self.chapter = None                # when the measured time began
+        self.enough = False                # no further fault
 
     def write(self, **line):
         if self.out:
@@ -106,7 +107,7 @@ class Run:
         """Injects one after the other, as long as there is time: what was wrong each time."""
         for number, drawn, draw in draw_plan(self.options.seed, self.options.faults, self.options.together):
             left = 60 * self.options.minutes - self.elapsed()
-            if left < min(kinds.KINDS[name].seconds for name in self.options.faults):
+            if self.enough or left < min(kinds.KINDS[name].seconds for name in self.options.faults):
                 break
             if left >= max(kind.seconds for kind in drawn):
                 yield self.inject(number, drawn, draw)
