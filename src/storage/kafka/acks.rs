@@ -1,5 +1,4 @@
-//! How long appends take until Kafka acknowledges them, how many failed, how long the oldest has waited, and where the
-//! newest of each partition is in the log.
+//! How long appends take until Kafka acknowledges them, how many failed, and how long the oldest has waited.
 
 use crate::lock::Mutex;
 use std::collections::BTreeMap;
@@ -13,8 +12,6 @@ pub(super) struct Acks {
     start: Instant,
     /// How many appends that began at each moment are under way: as many as the producer's queue has room for.
     under_way: Mutex<BTreeMap<usize, u32>>,
-    /// The offset of the newest one in each partition.
-    newest: Mutex<BTreeMap<u32, u64>>,
     kept: Mutex<Kept>,
     failed: AtomicU64,
 }
@@ -35,8 +32,8 @@ pub(super) struct AckTimes {
 impl Acks {
     pub(super) fn new() -> Acks {
         let kept = Kept { micros: Vec::with_capacity(KEPT), next: 0, last: None };
-        let (under_way, newest) = (Mutex::new(BTreeMap::new()), Mutex::new(BTreeMap::new()));
-        Acks { start: Instant::now(), under_way, newest, kept: Mutex::new(kept), failed: AtomicU64::new(0) }
+        let under_way = Mutex::new(BTreeMap::new());
+        Acks { start: Instant::now(), under_way, kept: Mutex::new(kept), failed: AtomicU64::new(0) }
     }
 
     fn now(&self) -> usize {
@@ -68,23 +65,6 @@ impl Acks {
     /// Nothing more will be heard of what is under way.
     pub(super) fn forget(&self) {
         self.under_way.lock().clear();
-    }
-
-    /// The log has an append at `offset` of `partition`.
-    pub(super) fn is_at(&self, partition: u32, offset: u64) {
-        let mut newest = self.newest.lock();
-        let known = newest.entry(partition).or_default();
-        *known = offset.max(*known);
-    }
-
-    /// Where the newest append to `partition` is in the log.
-    pub(super) fn newest(&self, partition: u32) -> Option<u64> {
-        self.newest.lock().get(&partition).copied()
-    }
-
-    /// The log begins anew.
-    pub(super) fn forget_offsets(&self) {
-        self.newest.lock().clear();
     }
 
     pub(super) fn acked(&self, moment: usize) {
@@ -166,16 +146,6 @@ mod tests {
         assert_eq!((acks.oldest(), acks.failures()), (None, 1));
         acks.acked(young);
         assert_eq!(acks.oldest(), None, "the end of one that was forgotten changes nothing");
-    }
-
-    #[test]
-    fn the_newest_append_of_each_partition_is_the_one_farthest_in_the_log() {
-        let acks = Acks::new();
-        acks.is_at(3, 8);
-        acks.is_at(3, 7);
-        assert_eq!((acks.newest(3), acks.newest(4)), (Some(8), None));
-        acks.forget_offsets();
-        assert_eq!(acks.newest(3), None);
     }
 
     #[test]

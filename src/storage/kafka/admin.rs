@@ -1,11 +1,13 @@
 //! Questions to the cluster about the topic, asked through the reading client: no third client, no group, and each wait
 //! can be ended at any time.
 
+use super::bootstrap::Bootstrap;
 use super::client::Consumer;
 use super::queue::{text, Event, Queue};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::ptr;
@@ -46,6 +48,7 @@ pub(super) struct Topic {
 pub(super) struct Admin {
     consumer: Arc<Consumer>,
     topic: CString,
+    bootstrap: RefCell<Bootstrap>,
 }
 
 pub(super) type Options = *const sys::rd_kafka_AdminOptions_t;
@@ -120,8 +123,9 @@ pub(super) fn ask(
 }
 
 impl Admin {
-    pub(super) fn new(consumer: Arc<Consumer>, topic: &str) -> Admin {
-        Admin { consumer, topic: CString::new(topic).expect("a checked topic name") }
+    pub(super) fn new(consumer: Arc<Consumer>, topic: &str, servers: &str) -> Admin {
+        let topic = CString::new(topic).expect("a checked topic name");
+        Admin { consumer, topic, bootstrap: RefCell::new(Bootstrap::new(servers)) }
     }
 
     fn raw(&self) -> *mut sys::rd_kafka_t {
@@ -146,6 +150,7 @@ impl Admin {
             match self.consumer.client().fetch_metadata(Some(name), slice) {
                 Ok(metadata) => break metadata,
                 Err(error) => {
+                    self.bootstrap.borrow_mut().note(false, self.raw());
                     let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                     if !waiting(start.elapsed()) {
                         return Err(Failed::Stopped);
@@ -161,6 +166,7 @@ impl Admin {
             }
         };
         let brokers = metadata.brokers().len().min(usize::from(u16::MAX)) as u16;
+        self.bootstrap.borrow_mut().note(brokers > 0, self.raw());
         // SAFETY: the client is alive; without a time to wait it only looks at what it knows.
         let controller = unsafe { sys::rd_kafka_controllerid(self.raw(), 0) };
         let controller = metadata.brokers().iter().any(|broker| broker.id() == controller);

@@ -7,7 +7,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use std::sync::Arc;
@@ -55,12 +55,7 @@ impl ProducerContext for Reports {
             return self.state.done(failure.map(|code| code.unwrap_or(RDKafkaErrorCode::Fail)));
         }
         match result {
-            Ok(message) => {
-                if let (Ok(partition), Ok(offset)) =
-                    (u32::try_from(message.partition()), u64::try_from(message.offset()))
-                {
-                    self.acks.is_at(partition, offset);
-                }
+            Ok(_) => {
                 self.acks.acked(sent);
                 self.health.append_worked();
             }

@@ -67,8 +67,8 @@ enum Look {
 impl Keeper {
     pub(super) fn new(consumer: Arc<Consumer>, settings: Checked, shared: Arc<Shared>) -> Keeper {
         Keeper {
-            admin: Admin::new(consumer.clone(), &settings.topic),
-            state: StateTopic::new(Admin::new(consumer, &settings.state), &settings.state),
+            admin: Admin::new(consumer.clone(), &settings.topic, &settings.servers),
+            state: StateTopic::new(Admin::new(consumer, &settings.state, &settings.servers), &settings.state),
             settings,
             mouth: Mouth { shared, told: None, warned: None },
             no_state: None,

@@ -3,6 +3,7 @@
 //! follows. The questions themselves are in `lag_offsets`.
 
 use super::admin::Waiting;
+use super::bootstrap::Bootstrap;
 use super::client::{Consumer, Silent};
 use super::health::Health;
 use super::lag_offsets::{Failure, Offsets, Spec, Topic};
@@ -13,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::storage::lag::{MAX_PARTITIONS, MAX_TOPICS};
 use crate::storage::{Lag, LagGuard, LagSource, Report, Watch};
 use crossbeam::channel::{bounded, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -92,6 +94,17 @@ impl Drop for Guard {
     }
 }
 
+fn is_unanswered(measured: &Result<Lag, Failure>) -> bool {
+    match measured {
+        Err(Failure::Kafka(code, _)) => matches!(
+            code,
+            Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::RequestTimedOut
+        ),
+        Err(Failure::Stopped) => true,
+        _ => false,
+    }
+}
+
 struct Client {
     consumer: Arc<Consumer>,
     /// Of the client's errors: nothing else comes to one that reads nothing.
@@ -124,6 +137,7 @@ struct Watcher {
 impl Watcher {
     fn run(self, mut report: Report) {
         let mut coordinator = None;
+        let mut bootstrap = Bootstrap::new(&self.settings.servers);
         let mut due = Instant::now();
         loop {
             let measured = catch_unwind(AssertUnwindSafe(|| self.measure(&mut coordinator)));
@@ -134,6 +148,7 @@ impl Watcher {
             if measured.is_ok() {
                 self.health.reached();
             }
+            bootstrap.note(!is_unanswered(&measured), self.client.consumer.client().native_ptr());
             report(measured.map_err(|failure| self.explain(failure)));
             due = (due + self.watch.every).max(Instant::now());
             while Instant::now() < due {

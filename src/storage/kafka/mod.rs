@@ -7,6 +7,7 @@
 mod acks;
 mod admin;
 mod bell;
+mod bootstrap;
 mod checks;
 mod client;
 mod health;
@@ -69,8 +70,7 @@ impl KafkaLog {
         let refused = |error: KafkaError| explain(error, &spelled, &checked.secrets);
         let consumer: client::Consumer = checked.consumer.create_with_context(client::Silent).map_err(refused)?;
         let consumer = Arc::new(consumer);
-        let appender =
-            Appender::new(&checked.topic, &checked.state, checked.producer.clone(), health).map_err(refused)?;
+        let appender = Appender::new(&checked, health).map_err(refused)?;
         let appender = Arc::new(appender);
 
         let (running, ended) = bounded(0);
@@ -84,13 +84,7 @@ impl KafkaLog {
             pid: std::process::id(),
             closed: false,
         };
-        let reader = reader::Reader::new(
-            consumer.clone(),
-            appender.acks.clone(),
-            &checked.topic,
-            &checked.state,
-            shared.clone(),
-        );
+        let reader = reader::Reader::new(consumer.clone(), &checked.topic, &checked.state, shared.clone());
         let keeper = keeper::Keeper::new(consumer, checked, shared.clone());
         // Should a thread not start, dropping the log ends the ones that did.
         log.thread("tidegate-read", running.clone(), move || reader.run())?;

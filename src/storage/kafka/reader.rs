@@ -1,7 +1,6 @@
 //! Reads the followed partitions: of the state topic what is there, of the claims topic everything from where the caller
 //! says, strictly in log order.
 
-use super::acks::Acks;
 use super::client::Consumer;
 use super::queue::{end_as_fetched, Polled, Queue, Topic};
 use super::shared::{Shared, Wish};
@@ -23,19 +22,11 @@ const AGAIN_MAX: Duration = Duration::from_secs(5);
 /// A state of which nothing comes for so long is taken for read: the log alone is right as well, if slower to read.
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Time between two looks at what is behind.
-const LOOK: Duration = Duration::from_secs(1);
-/// A partition of which nothing came between so many looks, though the log has an append of ours that was not read yet, cannot
-/// be read on. librdkafka may forget a partition when brokers go (its issue 4492): after an outage of all brokers two of twelve
-/// processes had read nothing for 87 s. Looks, not time: a process that was stopped for a while has not waited.
-const LOOKS: u32 = 6;
-
 /// One partition of one of the two topics.
 type Place = (Topic, u32);
 
 pub(super) struct Reader {
     consumer: Arc<Consumer>,
-    acks: Arc<Acks>,
     queue: Queue,
     shared: Arc<Shared>,
     claims: Name,
@@ -46,8 +37,6 @@ pub(super) struct Reader {
     round: u64,
     /// When the next partition is due to start, or has been waited for long enough.
     due: Option<Instant>,
-    /// When it was last looked at what is behind.
-    looked: Instant,
 }
 
 struct Name {
@@ -66,56 +55,39 @@ struct Reading {
     pause: Duration,
     /// When something last came, or was tried.
     news: Instant,
-    /// Looks since something last came that found more in the log.
-    behind: u32,
 }
 
 impl Reader {
-    pub(super) fn new(
-        consumer: Arc<Consumer>,
-        acks: Arc<Acks>,
-        claims: &str,
-        state: &str,
-        shared: Arc<Shared>,
-    ) -> Reader {
+    pub(super) fn new(consumer: Arc<Consumer>, claims: &str, state: &str, shared: Arc<Shared>) -> Reader {
         let queue = Queue::of_consumer(&consumer);
         *shared.reader.lock() = Some(Queue::of_consumer(&consumer));
         let name = |text: &str| Name { text: text.to_owned(), c: CString::new(text).expect("a checked topic name") };
         let (claims, state) = (name(claims), name(state));
         let (reading, asked) = (BTreeMap::new(), BTreeMap::new());
-        let looked = Instant::now();
-        Reader { consumer, acks, queue, shared, claims, state, reading, asked, round: 0, due: None, looked }
+        Reader { consumer, queue, shared, claims, state, reading, asked, round: 0, due: None }
     }
 
     pub(super) fn run(mut self) {
         while !self.shared.stopping() {
-            self.turn();
+            if self.shared.take_changed() {
+                self.follow_what_is_wanted();
+            }
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.end_what_takes_too_long();
+                self.start_what_is_due();
+            }
+            match self.queue.poll(IDLE, &self.state.c) {
+                Polled::Nothing => {}
+                Polled::Record { topic, partition, offset, key, bytes } => {
+                    self.record((topic, partition), offset, key, bytes);
+                }
+                Polled::End { topic, partition } => self.end((topic, partition)),
+                Polled::PartitionError { topic, partition, code, text } => self.error((topic, partition), code, &text),
+                Polled::ClientError { code, text } => self.shared.health.client_error(code, &text),
+            }
         }
         // The client ends only when nobody refers to its queues any more.
         *self.shared.reader.lock() = None;
-    }
-
-    fn turn(&mut self) {
-        if self.shared.take_changed() {
-            self.follow_what_is_wanted();
-        }
-        if self.due.is_some_and(|due| due <= Instant::now()) {
-            self.end_what_takes_too_long();
-            self.start_what_is_due();
-        }
-        if self.looked.elapsed() >= LOOK {
-            self.looked = Instant::now();
-            self.give_up_what_is_behind();
-        }
-        match self.queue.poll(IDLE, &self.state.c) {
-            Polled::Nothing => {}
-            Polled::Record { topic, partition, offset, key, bytes } => {
-                self.record((topic, partition), offset, key, bytes);
-            }
-            Polled::End { topic, partition } => self.end((topic, partition)),
-            Polled::PartitionError { topic, partition, code, text } => self.error((topic, partition), code, &text),
-            Polled::ClientError { code, text } => self.shared.health.client_error(code, &text),
-        }
     }
 
     fn name(&self, topic: Topic) -> &Name {
@@ -129,7 +101,6 @@ impl Reader {
         let round = self.shared.round();
         if self.round != round {
             self.round = round;
-            self.acks.forget_offsets();
             for place in self.reading.keys().copied().collect::<Vec<_>>() {
                 self.give_up(place, "the topic was deleted and created again");
             }
@@ -196,15 +167,6 @@ impl Reader {
         self.due = due.min();
     }
 
-    fn give_up_what_is_behind(&mut self) {
-        let acks = &self.acks;
-        let claims = self.reading.iter_mut().filter(|((topic, _), _)| *topic == Topic::Claims);
-        let behind = claims.filter_map(|(place, reading)| reading.is_behind(acks.newest(place.1)).then_some(*place));
-        for place in behind.collect::<Vec<_>>() {
-            self.give_up(place, "nothing was read for seconds, though the log has more");
-        }
-    }
-
     fn end_what_takes_too_long(&mut self) {
         let late = |reading: &Reading| reading.news.elapsed() >= STATE_WITHIN;
         let late: Vec<Place> = self
@@ -255,7 +217,6 @@ impl Reader {
         }
         reading.next = Some(offset + 1);
         reading.news = Instant::now();
-        reading.behind = 0;
         if topic == Topic::Claims {
             self.shared.health.read_worked();
         }
@@ -335,95 +296,6 @@ impl Reader {
 impl Reading {
     fn new(from: Offset) -> Reading {
         let now = Instant::now();
-        let (next, target) = (None, None);
-        Reading { from, starts: Some(now), next, target, caught_up: false, pause: AGAIN, news: now, behind: 0 }
-    }
-
-    /// Looks whether the log has more; true when it has had for long enough.
-    fn is_behind(&mut self, newest: Option<u64>) -> bool {
-        let has_all = newest.is_none_or(|newest| self.next.is_some_and(|next| newest < next));
-        self.behind = if has_all || self.starts.is_some() { 0 } else { self.behind + 1 };
-        self.behind >= LOOKS
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::client::Silent;
-    use super::super::health::Health;
-    use super::super::mock::MockBroker;
-    use super::super::shared::Follow;
-    use super::super::KafkaSettings;
-    use super::*;
-    use crossbeam::channel::bounded;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-
-    fn reading(next: Option<u64>) -> Reading {
-        Reading { starts: None, next, ..Reading::new(Offset::Beginning) }
-    }
-
-    fn looks(reading: &mut Reading, newest: Option<u64>, count: u32) -> Vec<bool> {
-        (0..count).map(|_| reading.is_behind(newest)).collect()
-    }
-
-    #[test]
-    fn a_partition_is_behind_when_what_the_log_has_was_not_read_for_many_looks() {
-        for next in [Some(7), None] {
-            let mut partition = reading(next);
-            assert!(!looks(&mut partition, Some(7), LOOKS - 1).contains(&true), "it may be on its way");
-            assert!(partition.is_behind(Some(7)));
-        }
-    }
-
-    #[test]
-    fn a_partition_is_not_behind_that_has_all_or_waits_for_its_start() {
-        for newest in [Some(7), None] {
-            assert!(!looks(&mut reading(Some(8)), newest, LOOKS * 2).contains(&true));
-        }
-        let mut waits = Reading { starts: Some(Instant::now()), ..reading(Some(7)) };
-        assert!(!looks(&mut waits, Some(7), LOOKS * 2).contains(&true));
-    }
-
-    #[test]
-    fn a_partition_of_which_nothing_comes_though_the_log_has_more_is_given_up() {
-        let broker = MockBroker::start(1, "t", 1).unwrap();
-        let checked = KafkaSettings { topic: "t".into(), ..broker.settings() }.check().unwrap();
-        let (events, received) = bounded(1000);
-        let shared = Arc::new(Shared::new(events, Arc::new(Health::new())));
-        let consumer = Arc::new(checked.consumer.create_with_context(Silent).unwrap());
-        let producer: BaseProducer = checked.producer.create().unwrap();
-        let (acks, place) = (Arc::new(Acks::new()), (Topic::Claims, 0));
-        let mut reader = Reader::new(consumer, acks.clone(), &checked.topic, &checked.state, shared.clone());
-        let wish = Wish { number: 1, from: ReadFrom::Start, round: 1 };
-        shared.follows.lock().insert(0, Follow { state: 0, log: Some(wish) });
-        shared.topic_is(1, 1);
-        let send = || {
-            producer.send(BaseRecord::<(), [u8]>::to(&checked.topic).partition(0).payload(b"record")).unwrap();
-            producer.flush(Duration::from_secs(10)).unwrap();
-        };
-        // One look each turn.
-        let turn = |reader: &mut Reader| {
-            reader.looked = Instant::now() - LOOK;
-            reader.turn();
-            received.try_iter().collect::<Vec<_>>()
-        };
-        send();
-        let until = Instant::now() + Duration::from_secs(60);
-        while reader.reading.get(&place).is_none_or(|reading| reading.next.is_none()) {
-            assert!(Instant::now() < until, "the record is read");
-            turn(&mut reader);
-        }
-        // As if librdkafka had forgotten the partition.
-        let mut forgotten = TopicPartitionList::new();
-        forgotten.add_partition(&checked.topic, 0);
-        reader.consumer.pause(&forgotten).unwrap();
-        send();
-        acks.is_at(0, 0);
-        assert!((0..LOOKS * 2).all(|_| turn(&mut reader).is_empty()), "all of ours was read");
-        acks.is_at(0, 1);
-        assert!((1..LOOKS).all(|_| turn(&mut reader).is_empty()), "it may be on its way");
-        let events = turn(&mut reader);
-        assert!(matches!(&events[..], [StorageEvent::Gap { partition: 0, .. }]), "{events:?}");
-        assert!(reader.reading.is_empty());
+        Reading { from, starts: Some(now), next: None, target: None, caught_up: false, pause: AGAIN, news: now }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::acks::Acks;
 use super::bell::serve;
+use super::bootstrap::Bootstrap;
 use super::client::{Producer, Reports, STATE};
 use super::health::Health;
+use super::settings::Checked;
 use super::shared::Shared;
 use super::state::{mark, StateWriter};
 use super::words;
@@ -29,6 +31,7 @@ const BETWEEN_RESTARTS: Duration = Duration::from_secs(1);
 pub(super) struct Appender {
     topic: String,
     state_topic: String,
+    servers: String,
     config: ClientConfig,
     slot: Mutex<Option<Arc<Producer>>>,
     pub acks: Arc<Acks>,
@@ -38,17 +41,13 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    pub(super) fn new(
-        topic: &str,
-        state_topic: &str,
-        config: ClientConfig,
-        health: Arc<Health>,
-    ) -> KafkaResult<Appender> {
+    pub(super) fn new(settings: &Checked, health: Arc<Health>) -> KafkaResult<Appender> {
         let state = Arc::new(StateWriter::new(health.clone()));
         let mut appender = Appender {
-            topic: topic.to_owned(),
-            state_topic: state_topic.to_owned(),
-            config,
+            topic: settings.topic.clone(),
+            state_topic: settings.state.clone(),
+            servers: settings.servers.clone(),
+            config: settings.producer.clone(),
             slot: Mutex::new(None),
             acks: Arc::new(Acks::new()),
             state,
@@ -117,13 +116,15 @@ impl Appender {
     /// Serves acknowledgements until the log is closed, then ends the producer.
     pub(super) fn run(&self, shared: &Shared) {
         let (mut known, mut asked) = (0, Instant::now());
+        let mut bootstrap = Bootstrap::new(&self.servers);
         while !shared.stopping() {
             let Some(producer) = self.slot.lock().clone() else { break };
             self.send_state(&producer, shared);
             serve(&producer, ROUND);
             known = self.know(&producer, known, shared.partitions());
             if asked.elapsed() >= LATE && self.acks.oldest().is_some_and(|age| age >= LATE) {
-                let _ = producer.client().fetch_metadata(Some(&self.topic), LATE);
+                let metadata = producer.client().fetch_metadata(Some(&self.topic), LATE);
+                bootstrap.note(metadata.is_ok_and(|md| !md.brokers().is_empty()), producer.client().native_ptr());
                 asked = Instant::now();
             }
             // Its error event carries the cause's code, not "fatal": the client has to be asked.

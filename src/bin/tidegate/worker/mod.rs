@@ -165,7 +165,7 @@ fn tick_line(counts: &Counts, runtime: &Runtime, key: &Key) -> serde_json::Value
         "event": "tick", "granted": counts.granted(), "denied": counts.denied(), "waited": counts.waited(),
         "share_rate": 0.0, "share_burst": 0.0, "processes": 0, "basis": basis_name(counts.basis()),
         "health": health_name(health.state), "health_message": health.message,
-        "records_sent": metrics.records_sent, "gaps": metrics.gaps,
+        "records_sent": metrics.records_sent,
     });
     line["denied_by"] = counts.denied_by().map(|(basis, denied)| (basis.to_owned(), json!(denied))).collect();
     if let Ok(status) = key.status() {
