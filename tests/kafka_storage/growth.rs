@@ -2,18 +2,9 @@
 
 use crate::harness::*;
 use crate::login::{listener, user};
-use rdkafka::admin::NewPartitions;
 use std::time::{Duration, Instant};
 use tidegate::storage::kafka::KafkaSettings;
 use tidegate::storage::{LogStore, ReadFrom, StorageEvent};
-
-/// How many partitions the topic `name` has.
-fn partitions(address: &str, name: &str) -> usize {
-    let consumer: rdkafka::consumer::BaseConsumer =
-        rdkafka::ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
-    let metadata = rdkafka::consumer::Consumer::fetch_metadata(&consumer, Some(name), Duration::from_secs(10)).unwrap();
-    metadata.topics()[0].partitions().len()
-}
 
 #[test]
 fn either_topic_is_given_as_many_partitions_as_the_other() {
@@ -24,8 +15,7 @@ fn either_topic_is_given_as_many_partitions_as_the_other() {
         drop(User::ready(settings.clone()));
         let (grown, other) = if grown_is_claims { (&names[0], &names[1]) } else { (&names[1], &names[0]) };
         assert_eq!((partitions(&address, grown), partitions(&address, other)), (12, 12));
-        let (admin, options) = admin(&address);
-        wait(admin.create_partitions([&NewPartitions::new(grown, 15)], &options)).unwrap()[0].as_ref().unwrap();
+        grow(&address, grown, 15);
         let mut user = User::open(settings);
         user.until(|event| *event == StorageEvent::Topics { partitions: 15, replication: 1 });
         // The claims are announced as soon as they are there: snapshots can do without their place for a while.
@@ -46,17 +36,13 @@ fn who_may_not_add_partitions_says_so_and_notices_within_seconds_when_somebody_e
     drop(User::ready(mine.clone()));
     // May read and write the topics, but not alter them.
     let mut user = User::ready(KafkaSettings { topic: mine.topic.clone(), ..user(&login, "uses") });
-    let (admin, options) = admin(&address);
-    let add = |topic: &str| {
-        wait(admin.create_partitions([&NewPartitions::new(topic, 14)], &options)).unwrap()[0].as_ref().unwrap();
-    };
-    add(&mine.topic);
+    grow(&address, &mine.topic, 14);
     user.log.look();
     let warned = user.until(|event| matches!(event, StorageEvent::Warning { .. }));
     let StorageEvent::Warning { message: Some(text) } = warned else { panic!("over before it began") };
     assert!(text.contains("--partitions 14") && text.contains("Alter"), "{text}");
     let from = Instant::now();
-    add(&mine.claims_topic());
+    grow(&address, &mine.claims_topic(), 14);
     user.until(|event| matches!(event, StorageEvent::Topics { partitions: 14, .. }));
     // Once all is well, only every 30 s is looked.
     assert!(from.elapsed() < Duration::from_secs(15), "noticed after {:?}", from.elapsed());
@@ -69,9 +55,7 @@ fn a_partition_that_was_followed_before_it_existed_is_read_and_written_when_it_d
     let settings = fresh(&address);
     let mut user = User::ready(settings.clone());
     user.log.follow(13);
-    let (admin, options) = admin(&address);
-    let claims = settings.claims_topic();
-    wait(admin.create_partitions([&NewPartitions::new(&claims, 14)], &options)).unwrap()[0].as_ref().unwrap();
+    grow(&address, &settings.claims_topic(), 14);
     user.log.look();
     user.until(|event| *event == StorageEvent::Topics { partitions: 14, replication: 1 });
     user.until(|event| *event == StorageEvent::StateRead { partition: 13 });
@@ -102,9 +86,7 @@ fn added_partitions_are_reported() {
     let Some(address) = kafka() else { return };
     let settings = fresh(&address);
     let user = User::ready(settings.clone());
-    let (admin, options) = admin(&address);
-    let claims = settings.claims_topic();
-    wait(admin.create_partitions([&NewPartitions::new(&claims, 13)], &options)).unwrap()[0].as_ref().unwrap();
+    grow(&address, &settings.claims_topic(), 13);
     // The topic is looked at every 30 s.
     let deadline = Instant::now() + Duration::from_secs(40);
     let event = loop {

@@ -1,9 +1,10 @@
 //! What the tests share: a broker if there is one, a log with its events, and waits that end.
 
 use crossbeam::channel::{bounded, Receiver};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::metadata::Metadata;
 use rdkafka::ClientConfig;
 use std::future::Future;
 use std::pin::pin;
@@ -136,14 +137,29 @@ pub fn admin(address: &str) -> (AdminClient<DefaultClientContext>, AdminOptions)
     (client, AdminOptions::new())
 }
 
-/// Waits for a future in this thread.
-/// The names of all topics, as the broker knows them.
-pub fn topics(address: &str) -> Vec<String> {
+/// What the broker knows of one topic, or of all.
+fn metadata(address: &str, topic: Option<&str>) -> Metadata {
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
-    let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
-    metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+    consumer.fetch_metadata(topic, PATIENCE).unwrap()
 }
 
+/// The names of all topics, as the broker knows them.
+pub fn topics(address: &str) -> Vec<String> {
+    metadata(address, None).topics().iter().map(|topic| topic.name().to_owned()).collect()
+}
+
+/// How many partitions the topic has.
+pub fn partitions(address: &str, topic: &str) -> usize {
+    metadata(address, Some(topic)).topics()[0].partitions().len()
+}
+
+/// Gives the topic so many partitions.
+pub fn grow(address: &str, topic: &str, partitions: usize) {
+    let (admin, options) = admin(address);
+    wait(admin.create_partitions([&NewPartitions::new(topic, partitions)], &options)).unwrap()[0].as_ref().unwrap();
+}
+
+/// Waits for a future in this thread.
 pub fn wait<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl Wake for Unpark {

@@ -194,15 +194,7 @@ fn the_state_topic_is_created_like_the_claims_topic_but_compacted() {
     let topic = rdkafka::admin::ResourceSpecifier::Topic(&settings.topic);
     let found = wait(admin.describe_configs([&topic], &options)).unwrap().remove(0).unwrap();
     assert_eq!(found.get("cleanup.policy").unwrap().value.as_deref(), Some("compact"));
-    let metadata = rdkafka::consumer::Consumer::fetch_metadata(
-        &rdkafka::ClientConfig::new()
-            .set("bootstrap.servers", &address)
-            .create::<rdkafka::consumer::BaseConsumer>()
-            .unwrap(),
-        Some(&settings.topic),
-        PATIENCE,
-    );
-    assert_eq!(metadata.unwrap().topics()[0].partitions().len(), 2);
+    assert_eq!(partitions(&address, &settings.topic), 2);
     drop(user);
 }
 

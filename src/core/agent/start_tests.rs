@@ -273,13 +273,19 @@ fn the_last_who_fell_silent_still_writes_and_answers() {
     assert!(fleet.processes[0].agent.poll_snapshot(fleet.now).is_some(), "and however little is said");
 }
 
-/// The minutes in which a follower without a session writes a snapshot while somebody who holds something lives, or not.
-fn minutes_of_snapshots(lives: bool, minutes: u64) -> Vec<u64> {
+/// One who holds something, and lives on or not, and one who follows and holds nothing.
+fn holder_and_follower(lives: bool) -> (Fleet, usize) {
     let mut fleet = Fleet::new(1_000, 100);
     fleet.join(2);
     let follower = fleet.join(0);
     fleet.run(2_000);
     fleet.processes[0].up = lives;
+    (fleet, follower)
+}
+
+/// The minutes in which a follower without a session writes a snapshot while somebody who holds something lives, or not.
+fn minutes_of_snapshots(lives: bool, minutes: u64) -> Vec<u64> {
+    let (mut fleet, follower) = holder_and_follower(lives);
     let mut found = Vec::new();
     for look in 0..minutes * 20 {
         fleet.run(3_000);
@@ -303,22 +309,14 @@ fn where_somebody_who_holds_something_lives_who_follows_leaves_the_writing_to_hi
 
 #[test]
 fn who_slept_has_not_heard_whether_nobody_lives() {
-    let mut fleet = Fleet::new(1_000, 100);
-    fleet.join(2);
-    let follower = fleet.join(0);
-    fleet.run(2_000);
-    fleet.processes[0].up = false;
+    let (mut fleet, follower) = holder_and_follower(false);
     fleet.run(3_600_000);
     assert!(fleet.processes[follower].agent.poll_snapshot(fleet.now).is_none());
 }
 
 #[test]
 fn where_all_who_held_something_are_dead_who_follows_answers_but_leaves_them_the_first_word() {
-    let mut fleet = Fleet::new(1_000, 100);
-    fleet.join(2);
-    let follower = fleet.join(0);
-    fleet.run(2_000);
-    fleet.processes[0].up = false;
+    let (mut fleet, follower) = holder_and_follower(false);
     let start = fleet.log.len();
     let at = late(&mut fleet, &[], start, 2);
     let mut answers = (1..30).filter_map(|second| {

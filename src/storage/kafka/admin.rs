@@ -7,7 +7,6 @@ use super::queue::{text, Event, Queue};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::ptr;
@@ -48,7 +47,7 @@ pub(super) struct Topic {
 pub(super) struct Admin {
     consumer: Arc<Consumer>,
     topic: CString,
-    bootstrap: RefCell<Bootstrap>,
+    bootstrap: Bootstrap,
 }
 
 pub(super) type Options = *const sys::rd_kafka_AdminOptions_t;
@@ -125,7 +124,7 @@ pub(super) fn ask(
 impl Admin {
     pub(super) fn new(consumer: Arc<Consumer>, topic: &str, servers: &str) -> Admin {
         let topic = CString::new(topic).expect("a checked topic name");
-        Admin { consumer, topic, bootstrap: RefCell::new(Bootstrap::new(servers)) }
+        Admin { consumer, topic, bootstrap: Bootstrap::new(servers) }
     }
 
     fn raw(&self) -> *mut sys::rd_kafka_t {
@@ -142,15 +141,14 @@ impl Admin {
     }
 
     /// The cluster and the topic as any broker knows them: works without a controller, too.
-    pub(super) fn look(&self, waiting: Waiting<'_>) -> Result<Cluster, Failed> {
+    pub(super) fn look(&mut self, waiting: Waiting<'_>) -> Result<Cluster, Failed> {
         let name = self.topic.to_str().expect("a checked topic name");
         let start = Instant::now();
         let mut slice = SLICE;
         let metadata = loop {
-            match self.consumer.client().fetch_metadata(Some(name), slice) {
+            match self.bootstrap.metadata(self.consumer.client(), name, slice) {
                 Ok(metadata) => break metadata,
                 Err(error) => {
-                    self.bootstrap.borrow_mut().note(false, self.raw());
                     let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                     if !waiting(start.elapsed()) {
                         return Err(Failed::Stopped);
@@ -166,7 +164,6 @@ impl Admin {
             }
         };
         let brokers = metadata.brokers().len().min(usize::from(u16::MAX)) as u16;
-        self.bootstrap.borrow_mut().note(brokers > 0, self.raw());
         // SAFETY: the client is alive; without a time to wait it only looks at what it knows.
         let controller = unsafe { sys::rd_kafka_controllerid(self.raw(), 0) };
         let controller = metadata.brokers().iter().any(|broker| broker.id() == controller);

@@ -4,6 +4,9 @@
 //! nobody any more (its issue 5301): after an outage of all brokers two of twelve processes never came back.
 
 use rdkafka::bindings as sys;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::metadata::Metadata;
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,19 @@ impl Bootstrap {
     pub(super) fn new(servers: &str) -> Bootstrap {
         // A list with a zero in it was refused with the settings.
         Bootstrap { servers: CString::new(servers).unwrap_or_default(), due: None, silence: SILENCE }
+    }
+
+    /// What the brokers say of the topic and of themselves.
+    pub(super) fn metadata<C: ClientContext>(
+        &mut self,
+        client: &Client<C>,
+        topic: &str,
+        timeout: Duration,
+    ) -> KafkaResult<Metadata> {
+        let metadata = client.fetch_metadata(Some(topic), timeout);
+        let answered = metadata.as_ref().is_ok_and(|metadata| !metadata.brokers().is_empty());
+        self.note(answered, client.native_ptr());
+        metadata
     }
 
     /// The client was `answered` by a broker that knows some, or not. From one thread; the client is alive.
@@ -91,7 +107,7 @@ mod tests {
         let broker = MockBroker::start(1, "t", 1).unwrap();
         let checked = forgetful(&broker);
         let consumer = Arc::new(checked.consumer.create_with_context(Silent).unwrap());
-        let admin = Admin::new(consumer, &checked.topic, &checked.servers);
+        let mut admin = Admin::new(consumer, &checked.topic, &checked.servers);
         let until = Instant::now() + Duration::from_secs(60);
         while admin.look(&mut |_| true).is_err() {
             assert!(Instant::now() < until, "no broker answers");

@@ -9,7 +9,6 @@ use super::shared::Shared;
 use super::state_topic::{Like, State, StateTopic};
 use super::words::{self, Problem};
 use crate::storage::StorageEvent;
-use rdkafka::types::RDKafkaErrorCode as Code;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,14 +102,15 @@ impl Keeper {
                         shared.health.read_failure().map(|code| words::topic_error(code, "", "read", &self.settings));
                     self.mouth.say(read.or_else(append));
                     self.mouth.warn_of(self.state_warning());
-                    let again = self.again;
-                    self.again = if self.no_state.is_some() { (again * 2).min(STEADY) } else { AGAIN };
+                    let (pause, again) = match self.no_state {
+                        Some(_) => (self.again, (self.again * 2).min(STEADY)),
+                        None => (STEADY, AGAIN),
+                    };
+                    self.again = again;
                     if Instant::now() < uneasy_until {
                         RETRY
-                    } else if self.no_state.is_some() {
-                        again
                     } else {
-                        STEADY
+                        pause
                     }
                 }
             };
@@ -134,17 +134,14 @@ impl Keeper {
             Ok(Some(problem)) => Look::Wrong(problem),
             Err((Failed::Stopped, _)) => Look::Stopped,
             Err((Failed::Kafka(code, text), doing)) => Look::Wrong(match code {
-                Code::OperationTimedOut
-                | Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::RequestTimedOut => words::unreachable(self.mouth.shared.health.cause(), &self.settings),
+                code if words::unanswered(code) => words::unreachable(self.mouth.shared.health.cause(), &self.settings),
                 code => words::topic_error(code, &text, doing, &self.settings),
             }),
         }
     }
 
     fn try_look(&mut self) -> Result<Option<Problem>, (Failed, &'static str)> {
-        let (admin, settings, mouth) = (&self.admin, &self.settings, &mut self.mouth);
+        let (admin, settings, mouth) = (&mut self.admin, &self.settings, &mut self.mouth);
         let cluster = admin.look(&mut |waited| mouth.waiting(waited, settings)).map_err(|e| (e, "read"))?;
         let Some(topic) = cluster.topic else {
             self.gone = self.known.is_some();

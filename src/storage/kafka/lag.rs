@@ -15,7 +15,6 @@ use crate::storage::lag::{MAX_PARTITIONS, MAX_TOPICS};
 use crate::storage::{Lag, LagGuard, LagSource, Report, Watch};
 use crossbeam::channel::{bounded, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::types::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fmt;
@@ -94,17 +93,6 @@ impl Drop for Guard {
     }
 }
 
-fn is_unanswered(measured: &Result<Lag, Failure>) -> bool {
-    match measured {
-        Err(Failure::Kafka(code, _)) => matches!(
-            code,
-            Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::RequestTimedOut
-        ),
-        Err(Failure::Stopped) => true,
-        _ => false,
-    }
-}
-
 struct Client {
     consumer: Arc<Consumer>,
     /// Of the client's errors: nothing else comes to one that reads nothing.
@@ -148,7 +136,8 @@ impl Watcher {
             if measured.is_ok() {
                 self.health.reached();
             }
-            bootstrap.note(!is_unanswered(&measured), self.client.consumer.client().native_ptr());
+            let answered = !measured.as_ref().is_err_and(Failure::is_unanswered);
+            bootstrap.note(answered, self.client.consumer.client().native_ptr());
             report(measured.map_err(|failure| self.explain(failure)));
             due = (due + self.watch.every).max(Instant::now());
             while Instant::now() < due {
@@ -229,21 +218,12 @@ impl Watcher {
     }
 
     fn explain(&self, failure: Failure) -> String {
-        let group = &self.watch.group;
+        let (group, answered) = (&self.watch.group, !failure.is_unanswered());
         let text = match failure {
             Failure::Said(text) => text,
             Failure::Topic(topic, code) => words::lag_of_topic(code, &topic, group),
-            Failure::Stopped
-            | Failure::Kafka(
-                Code::OperationTimedOut
-                | Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::RequestTimedOut
-                // What the client says of partitions whose brokers it cannot reach.
-                | Code::NoEnt,
-                _,
-            ) => words::lag_unreachable(group, self.health.cause(), &self.settings),
-            Failure::Kafka(code, text) => words::lag_of_group(code, &text, group),
+            Failure::Kafka(code, text) if answered => words::lag_of_group(code, &text, group),
+            Failure::Stopped | Failure::Kafka(..) => words::lag_unreachable(group, self.health.cause(), &self.settings),
         };
         self.settings.secrets.hide(&text)
     }

@@ -4,6 +4,7 @@
 use super::admin::{answer, ask, put, Failed, Options, To, Waiting};
 use super::client::Consumer;
 use super::queue::{text, Event, Queue};
+use super::words;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
@@ -25,6 +26,17 @@ pub(super) enum Failure {
     Topic(String, Code),
     /// In words already.
     Said(String),
+}
+
+impl Failure {
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Failure::Stopped => true,
+            // `NoEnt`: what the client says of partitions whose brokers it cannot reach.
+            Failure::Kafka(code, _) => words::unanswered(*code) || *code == Code::NoEnt,
+            Failure::Topic(..) | Failure::Said(_) => false,
+        }
+    }
 }
 
 impl From<Failed> for Failure {

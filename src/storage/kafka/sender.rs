@@ -123,8 +123,7 @@ impl Appender {
             serve(&producer, ROUND);
             known = self.know(&producer, known, shared.partitions());
             if asked.elapsed() >= LATE && self.acks.oldest().is_some_and(|age| age >= LATE) {
-                let metadata = producer.client().fetch_metadata(Some(&self.topic), LATE);
-                bootstrap.note(metadata.is_ok_and(|md| !md.brokers().is_empty()), producer.client().native_ptr());
+                let _ = bootstrap.metadata(producer.client(), &self.topic, LATE);
                 asked = Instant::now();
             }
             // Its error event carries the cause's code, not "fatal": the client has to be asked.

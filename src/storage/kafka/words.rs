@@ -183,6 +183,14 @@ pub(super) fn lag_defect(group: &str) -> String {
     format!("a defect in Tidegate: the group `{group}` could not be measured: report it; the next try may work")
 }
 
+/// No broker answered, or not in time.
+pub(super) fn unanswered(code: Code) -> bool {
+    matches!(
+        code,
+        Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::RequestTimedOut
+    )
+}
+
 pub(super) fn denied(code: Code) -> bool {
     matches!(code, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)
 }
